@@ -1,0 +1,224 @@
+"""Every exception of the platform.
+
+::
+
+    PropensityError
+    ├── CampaignError            a declaration contradicts itself (a bug in a campaign file)
+    ├── DataError                what was sent cannot be used (the sender can mend it)
+    │   ├── Malformed            not readable as the format it claims to be
+    │   ├── TooLarge             over a stated limit
+    │   ├── UnsupportedMedia     a format that is not offered
+    │   ├── RowsInvalid          readable, but no row can be used; says which and why
+    │   ├── QualityGateFailed    a data set broke its declared quality gate
+    │   ├── SourceMissing        a file, table or address that does not exist
+    │   ├── ChecksumMismatch     a file is not the one that was declared
+    │   ├── NotFound             an id or a campaign that is not known
+    │   └── Idempotency*         a key reused: in flight, or with another body
+    ├── ModelError               no model can be used
+    │   ├── NoLiveModel          nothing was promoted yet
+    │   ├── ModelDamaged         digest, schema or canary scores do not match
+    │   ├── LeakSuspected        better than honest data allows
+    │   └── PromotionConflict    somebody else promoted first
+    ├── SettingsInvalid          an environment variable is missing or wrong
+    └── StoreError               S3, Postgres, MLflow: the only branch worth retrying
+
+Each class carries a stable ``code`` (for machines), an HTTP ``status`` and a process ``exit_code``.
+Messages say what happened, which thing, and what is allowed. They never repeat a customer's values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class RowIssue:
+    """One thing wrong with one row.
+
+    Attributes
+    ----------
+    row : int
+        Number of the row as its sender counts: 1 is the first row of a list or of a file's data.
+    column : str or None
+        The column concerned; None where the row as a whole is wrong.
+    code : str
+        Stable, for machines: ``missing``, ``not_a_number``, ``out_of_range``, ``unknown_category`` ...
+    message : str
+        What is allowed. Never holds the value that was sent.
+    """
+
+    row: int
+    column: str | None
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"row {self.row}" + (f", {self.column}" if self.column else "")
+        return f"{where}: {self.message}"
+
+
+class PropensityError(Exception):
+    """Root of all errors that the platform raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+
+class CampaignError(PropensityError):
+    """A campaign declaration contradicts itself."""
+
+    code = "campaign_invalid"
+    exit_code = 3
+
+
+class SettingsInvalid(PropensityError):
+    """A setting is missing or wrong."""
+
+    code = "settings_invalid"
+    exit_code = 3
+
+
+class DataError(PropensityError):
+    """What was sent cannot be used; the sender can mend it."""
+
+    code = "data_invalid"
+    status = 422
+    exit_code = 2
+
+
+class Malformed(DataError):
+    """The bytes are not what their format says."""
+
+    code = "malformed"
+    status = 400
+
+
+class TooLarge(DataError):
+    """More than a stated limit."""
+
+    code = "too_large"
+    status = 413
+
+
+class UnsupportedMedia(DataError):
+    """A format that is not offered here."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class _RowsError(DataError):
+    """A data error that names rows; ``issues`` is sorted by row."""
+
+    def __init__(self, message: str, issues: Sequence[RowIssue] = ()) -> None:
+        super().__init__(message)
+        self.issues: tuple[RowIssue, ...] = tuple(issues)
+
+
+class RowsInvalid(_RowsError):
+    """No row of the list can be used."""
+
+    code = "rows_invalid"
+
+
+class QualityGateFailed(_RowsError):
+    """A data set broke the quality gate that its campaign declares."""
+
+    code = "quality_gate_failed"
+
+
+class SourceMissing(DataError):
+    """A file, table, prefix or address that is not there."""
+
+    code = "source_missing"
+    status = 404
+
+
+class ChecksumMismatch(DataError):
+    """A file's content is not the one declared."""
+
+    code = "checksum_mismatch"
+
+
+class NotFound(DataError):
+    """An id or a campaign that is not known."""
+
+    code = "not_found"
+    status = 404
+
+
+class IdempotencyInFlight(DataError):
+    """The same key is being worked on at this moment."""
+
+    code = "idempotency_in_flight"
+    status = 409
+
+
+class IdempotencyMismatch(DataError):
+    """The same key was used before with another body."""
+
+    code = "idempotency_mismatch"
+    status = 422
+
+
+class ModelError(PropensityError):
+    """No model can be used."""
+
+    code = "model_unusable"
+    status = 503
+    exit_code = 4
+
+
+class NoLiveModel(ModelError):
+    """Nothing has been promoted for this campaign."""
+
+    code = "no_live_model"
+
+
+class ModelDamaged(ModelError):
+    """A model package whose digest, schema or canary scores do not match its manifest."""
+
+    code = "model_damaged"
+
+
+class LeakSuspected(ModelError):
+    """A model better than honest data allows: something known only later leaked into it."""
+
+    code = "leak_suspected"
+    status = 422
+
+
+class PromotionConflict(ModelError):
+    """Another promotion of the same campaign won the race."""
+
+    code = "promotion_conflict"
+    status = 409
+
+
+class StoreError(PropensityError):
+    """Object storage, Postgres or MLflow did not answer; trying again may help."""
+
+    code = "store_unavailable"
+    status = 503
+    exit_code = 5
+
+
+class ObjectStoreUnavailable(StoreError):
+    """Object storage did not answer."""
+
+    code = "object_store_unavailable"
+
+
+class DatabaseUnavailable(StoreError):
+    """Postgres did not answer or did not commit in time."""
+
+    code = "database_unavailable"
+
+
+class RegistryUnavailable(StoreError):
+    """MLflow did not answer."""
+
+    code = "registry_unavailable"

@@ -1,0 +1,209 @@
+"""The model package: XGBoost JSON and a manifest that says everything needed to score, explain and audit. Never pickle.
+
+A package is two objects. ``model.json`` is the booster; ``manifest.json`` holds its SHA-256, the encoding, the calibration, where it
+came from, and canary rows with the scores they had at training. The package digest is the SHA-256 of the manifest and is the model
+version that every prediction is logged with: whatever could change a score changes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xgboost as xgb
+
+from propensity.calibration import Calibration
+from propensity.campaign import Campaign
+from propensity.errors import ModelDamaged, NoLiveModel, NotFound
+from propensity.features import Encoding
+from propensity.ports import ObjectStore
+from propensity.schema import Table, check_rows
+
+FloatArray = npt.NDArray[np.float64]
+FORMAT = 1
+CANARY_ROWS = 32
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a model package says of itself.
+
+    Attributes
+    ----------
+    ranks : mapping of categorical feature to rank per declared value
+    slope, offset : float
+        Calibration of the margin.
+    trained_months : (first, last) as YYYY-MM, or None where the data has no calendar
+        With ``snapshot_id`` this names the training rows, which are also the reference of drift.
+    canary : {"columns": {feature: values}, "scores": [...]}
+        Rows as they could be posted, and their exact scores.
+    """
+
+    format: int
+    campaign: str
+    declaration_digest: str
+    features: tuple[str, ...]
+    ranks: Mapping[str, tuple[int, ...]]
+    slope: float
+    offset: float
+    params: Mapping[str, Any]
+    rounds: int
+    snapshot_id: str
+    split: str
+    trained_months: tuple[str, str] | None
+    trained_rows: int
+    metrics: Mapping[str, float]
+    code_version: str
+    model_sha256: str
+    canary: Mapping[str, Any]
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: the same manifest is always the same bytes."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Manifest:
+        """Raises ModelDamaged where the bytes are not a manifest of this format."""
+        try:
+            raw = json.loads(data)
+            if raw["format"] != FORMAT:
+                raise ModelDamaged(f"the model package has format {raw['format']}; this version reads format {FORMAT}")
+            raw["features"] = tuple(raw["features"])
+            raw["ranks"] = {name: tuple(ranks) for name, ranks in raw["ranks"].items()}
+            raw["trained_months"] = tuple(raw["trained_months"]) if raw["trained_months"] else None
+            return Manifest(**raw)
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise ModelDamaged("the manifest of the model package cannot be read") from exc
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready to score rows of its campaign. Safe to share between threads."""
+
+    campaign: Campaign
+    manifest: Manifest
+    booster: xgb.Booster
+    model_json: bytes
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, hexadecimal: the model version."""
+        return hashlib.sha256(self.manifest.to_bytes()).hexdigest()
+
+    @property
+    def version(self) -> str:
+        """The first twelve characters of the digest, for people."""
+        return self.digest[:12]
+
+    @cached_property
+    def _encoding(self) -> Encoding:
+        return Encoding(self.manifest.ranks)
+
+    @cached_property
+    def _calibration(self) -> Calibration:
+        return Calibration(self.manifest.slope, self.manifest.offset)
+
+    def score(self, table: Table) -> FloatArray:
+        """Probability of the positive label per row, shape (n,). A row has one score, alone or in any list."""
+        if not len(table):
+            return np.empty(0)
+        margin = self.booster.inplace_predict(self._encoding.matrix(table), predict_type="margin")
+        return self._calibration.probability(margin)
+
+    def contributions(self, table: Table) -> FloatArray:
+        """What each feature adds to the calibrated log-odds, shape (n, features + 1); the last column is the base value.
+
+        A row sums to its calibrated log-odds. Exact TreeSHAP: Lundberg et al., "From local explanations to global understanding
+        with explainable AI for trees", 2020, algorithm 2.
+        """
+        if not len(table):
+            return np.empty((0, len(self.manifest.features) + 1))
+        raw = self.booster.predict(xgb.DMatrix(self._encoding.matrix(table), nthread=1), pred_contribs=True)
+        scaled: FloatArray = raw.astype(np.float64) * self.manifest.slope
+        scaled[:, -1] += self.manifest.offset
+        return scaled
+
+    def importance(self) -> dict[str, float]:
+        """Share of the total gain per feature, largest first; sums to one."""
+        gains = self.booster.get_score(importance_type="total_gain")
+        named = {self.manifest.features[int(key[1:])]: float(np.sum(gain)) for key, gain in gains.items()}
+        whole = sum(named.values()) or 1.0
+        return {name: gain / whole for name, gain in sorted(named.items(), key=lambda item: -item[1])}
+
+
+def load_booster(model_json: bytes) -> xgb.Booster:
+    """Raises ModelDamaged where the bytes are not an XGBoost model in JSON."""
+    booster = xgb.Booster({"nthread": 1})
+    try:
+        booster.load_model(bytearray(model_json))
+    except (xgb.core.XGBoostError, ValueError) as exc:
+        raise ModelDamaged("the booster of the model package cannot be read") from exc
+    return booster
+
+
+def open_package(campaign: Campaign, manifest_bytes: bytes, model_json: bytes, digest: str | None) -> Model:
+    """Verify a package and make it ready.
+
+    Checked in this order, each failure a ModelDamaged: the digest of the manifest, that of the booster (before it is parsed), that
+    the campaign still declares what the model was trained on, and that the canary rows still have their scores.
+    """
+    if digest is not None and hashlib.sha256(manifest_bytes).hexdigest() != digest:
+        raise ModelDamaged("the manifest of the model package does not have the digest that it was promoted with")
+    manifest = Manifest.from_bytes(manifest_bytes)
+    if hashlib.sha256(model_json).hexdigest() != manifest.model_sha256:
+        raise ModelDamaged("the booster of the model package does not have the digest that its manifest names")
+    if manifest.campaign != campaign.name:
+        raise ModelDamaged(f"the model package belongs to the campaign {manifest.campaign!r}, not to {campaign.name!r}")
+    if manifest.features != campaign.feature_names:
+        raise ModelDamaged(f"the features that campaign {campaign.name!r} declares are not those the model was trained on: train again")
+    model = Model(campaign, manifest, load_booster(model_json), model_json)
+    _check_canary(model)
+    return model
+
+
+def _check_canary(model: Model) -> None:
+    scores = np.array(model.manifest.canary["scores"], dtype=np.float64)
+    columns: Mapping[str, Sequence[object]] = model.manifest.canary["columns"]
+    checked = check_rows(model.campaign, columns, None, len(scores), text=False)
+    if checked.issues or not len(scores):
+        raise ModelDamaged("the canary rows of the model package do not fit the campaign's declaration: train again")
+    if not np.array_equal(model.score(checked.table), scores):
+        raise ModelDamaged("the canary rows do not get the scores that they had at training")
+
+
+def canary(table: Table, scores: FloatArray) -> dict[str, Any]:
+    """Canary rows for a manifest: spread evenly over the scores, so that every region of the model is touched."""
+    order = np.argsort(scores, kind="stable")
+    picked = order[np.linspace(0, len(order) - 1, min(CANARY_ROWS, len(order))).astype(int)]
+    rows = table.take(picked)
+    return {"columns": {name: rows.values(name) for name in table.campaign.feature_names}, "scores": scores[picked].tolist()}
+
+
+def package_key(campaign: str, digest: str, name: str) -> str:
+    """Where an object of a package lies in object storage."""
+    return f"models/{campaign}/{digest}/{name}"
+
+
+def save_package(store: ObjectStore, model: Model) -> str:
+    """Write a package to its immutable place, manifest last; return its digest. Writing it twice changes nothing."""
+    name = model.campaign.name
+    if not store.exists(package_key(name, model.digest, "manifest.json")):
+        store.put(package_key(name, model.digest, "model.json"), model.model_json)
+        store.put(package_key(name, model.digest, "manifest.json"), model.manifest.to_bytes())
+    return model.digest
+
+
+def load_package(store: ObjectStore, campaign: Campaign, digest: str) -> Model:
+    """Read and verify a package. Raises NoLiveModel where there is none of that digest, ModelDamaged where it is not sound."""
+    try:
+        manifest = store.get(package_key(campaign.name, digest, "manifest.json"))
+        model_json = store.get(package_key(campaign.name, digest, "model.json"))
+    except NotFound as exc:
+        raise NoLiveModel(f"campaign {campaign.name!r} has no model package {digest[:12]} in object storage") from exc
+    return open_package(campaign, manifest, model_json, digest)

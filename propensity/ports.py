@@ -1,0 +1,236 @@
+"""What the domain asks of the outside world. ``propensity.adapters`` answers; tests answer with fakes.
+
+Every method raises a `StoreError` where its store does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Json = dict[str, Any]
+
+
+class ObjectStore(Protocol):
+    """Immutable objects by key (``a/b/c.json``). An object appears whole or not at all."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write or replace one object."""
+
+    def get(self, key: str) -> bytes:
+        """Read one object. Raises NotFound where there is none."""
+
+    def exists(self, key: str) -> bool: ...
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys that begin with ``prefix``, sorted."""
+
+    def uri(self, key: str) -> str:
+        """Where an object lies, for people and other programs."""
+
+
+@dataclass(frozen=True)
+class LoggedRequest:
+    """One acknowledged request: everything needed to say again what was answered.
+
+    ``features`` holds the raw values by row: numbers exactly as sent (float64), categories as their declared position.
+    """
+
+    request_id: str
+    campaign: str
+    model_digest: str
+    model_version: str
+    policy: Json
+    declaration_digest: str
+    customer_ids: Sequence[str]
+    rows: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    contact: npt.NDArray[np.bool_]
+    received: int
+    refused: int
+    source: str
+    received_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class StoredReply:
+    """What an idempotency key was answered with before."""
+
+    body_sha256: str
+    reply: bytes
+
+
+class PredictionLog(Protocol):
+    """Append-only record of predictions; committed when `append` returns."""
+
+    def append(self, entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
+        """Commit a request. Where the key was used before, nothing is written and the stored reply is returned instead."""
+
+    def stored_reply(self, campaign: str, idempotency_key: str) -> StoredReply | None:
+        """What the key was answered with, None where it is new."""
+
+    def request(self, request_id: str) -> LoggedRequest:
+        """One request by id. Raises NotFound."""
+
+    def window(self, campaign: str, since: datetime, until: datetime) -> Iterator[LoggedRequest]:
+        """Requests received in [since, until), oldest first."""
+
+    def count(self, campaign: str) -> int:
+        """Predictions ever logged."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one customer. Either ``prediction_id`` or ``customer_id`` is given."""
+
+    label: bool
+    observed_at: datetime | None
+    prediction_id: str | None = None
+    customer_id: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelledPrediction:
+    """A prediction whose outcome is known."""
+
+    prediction_id: str
+    received_at: datetime
+    model_digest: str
+    score: float
+    contact: bool
+    label: bool
+
+
+class OutcomeStore(Protocol):
+    """Append-only record of outcomes."""
+
+    def record(self, campaign: str, outcomes: Sequence[Outcome], source: str) -> dict[str, int]:
+        """Store every outcome and return counts by status.
+
+        ``recorded``: the first for its prediction. ``duplicate``: says the same again. ``contradicting``: says otherwise; the first
+        stands and the contradiction stays visible. ``unmatched``: no such prediction.
+        """
+
+    def labelled(self, campaign: str, since: datetime, until: datetime) -> list[LabelledPrediction]:
+        """Predictions made in [since, until) with a recorded outcome, by prediction time."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One row of the promotion history. ``action``: promote, refuse or rollback."""
+
+    campaign: str
+    sequence: int
+    action: str
+    model_digest: str
+    model_version: str
+    replaces: str | None
+    reasons: Sequence[str]
+    evidence: Json
+    actor: str
+    created_at: datetime | None = None
+
+
+class PromotionLedger(Protocol):
+    """Append-only history of who put which model live on which evidence."""
+
+    def history(self, campaign: str) -> list[Promotion]:
+        """Every row, oldest first."""
+
+    def live(self, campaign: str) -> Promotion | None:
+        """The row that put the live model live; None where nothing was promoted."""
+
+    def live_digests(self) -> Mapping[str, str]:
+        """Digest of the live model of every campaign that has one."""
+
+    def append(self, promotion: Promotion) -> Promotion:
+        """Add a row. Raises PromotionConflict where ``promotion.sequence`` is taken: somebody else decided first."""
+
+
+@dataclass(frozen=True)
+class MonitorMetric:
+    """One number of a monitor run. Higher is worse unless the metric says otherwise; ``method`` says how it was computed."""
+
+    column: str | None
+    metric: str
+    method: str
+    value: float
+    warn: float | None
+    alert: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class MonitorRun:
+    """What was compared with what, and the verdict: ``no_data``, ``stable``, ``warning`` or ``drift``."""
+
+    run_id: str
+    campaign: str
+    kind: str
+    since: datetime
+    until: datetime
+    model_digest: str | None
+    snapshot_id: str | None
+    rows: int
+    reference_rows: int
+    verdict: str
+    report_key: str | None
+    metrics: Sequence[MonitorMetric]
+    created_at: datetime | None = None
+
+
+class MonitorStore(Protocol):
+    """Append-only record of monitor runs and their numbers."""
+
+    def record(self, run: MonitorRun) -> None: ...
+
+    def runs(self, campaign: str) -> list[MonitorRun]:
+        """Every run, oldest first, with its metrics."""
+
+
+class PeriodStore(Protocol):
+    """Remembers which flow finished for which period, so that a second run does nothing."""
+
+    def finished(self, flow: str, campaign: str, period: str) -> Json | None:
+        """The result of a finished period; None where it has not finished."""
+
+    def finish(self, flow: str, campaign: str, period: str, result: Json) -> None:
+        """Record a result; the first one stands."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a training run hands to the model registry."""
+
+    campaign: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    package_dir: Path
+    figures: Mapping[str, bytes]
+    snapshot_id: str
+    snapshot_uri: str
+    rows: int
+    feature_names: Sequence[str]
+
+
+class ModelRegistry(Protocol):
+    """Experiments and registered models (MLflow)."""
+
+    def log(self, run: TrainingRun) -> tuple[str, str]:
+        """Log a run, register its model under the campaign's name with the alias ``challenger``; return (run id, version)."""
+
+    def find(self, campaign: str, digest: str) -> str | None:
+        """Registered version of the model package with that digest; None where it is not registered."""
+
+    def newest(self, campaign: str) -> str | None:
+        """Digest of the model registered last; None where there is none."""
+
+    def set_alias(self, campaign: str, alias: str, version: str) -> None: ...

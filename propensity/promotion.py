@@ -1,0 +1,76 @@
+"""Whether a challenger may replace the live model: the campaign's gates, applied to figures measured on the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from propensity.campaign import Campaign, Gate
+from propensity.errors import ModelError, NoLiveModel
+from propensity.ports import Promotion, PromotionLedger
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One gate's verdict and the sentence that says why."""
+
+    metric: str
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether every gate passed."""
+
+    promote: bool
+    gates: tuple[GateResult, ...]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [("passed: " if gate.passed else "failed: ") + gate.reason for gate in self.gates]
+
+
+def judge(campaign: Campaign, challenger: Mapping[str, float], champion: Mapping[str, float] | None) -> Judgement:
+    """Apply every gate. ``champion`` holds the live model's figures on the same rows; None where nothing is live."""
+    results = tuple(result for gate in campaign.gates for result in _apply(gate, challenger, champion))
+    return Judgement(all(result.passed for result in results), results)
+
+
+def _apply(gate: Gate, challenger: Mapping[str, float], champion: Mapping[str, float] | None) -> list[GateResult]:
+    name = gate.metric
+    if name not in challenger:
+        return [GateResult(name, False, f"{name} was not measured")]
+    value, results = challenger[name], []
+    # Written so that NaN, a figure that could not be computed, never passes.
+    if gate.at_least is not None:
+        results.append(GateResult(name, value >= gate.at_least, f"{name} {value:.4f}, at least {gate.at_least:g} needed"))
+    if gate.at_most is not None:
+        results.append(GateResult(name, value <= gate.at_most, f"{name} {value:.4f}, at most {gate.at_most:g} allowed"))
+    if gate.versus_champion is not None:
+        if champion is None:
+            results.append(GateResult(name, True, f"{name} {value:.4f}, no live model to compare with"))
+        else:
+            live = champion.get(name, float("nan"))
+            text = f"{name} {value:.4f} against {live:.4f} of the live model, a difference of at least {gate.versus_champion:g} needed"
+            results.append(GateResult(name, value - live >= gate.versus_champion, text))
+    return results
+
+
+def previous(ledger: PromotionLedger, campaign: str) -> Promotion:
+    """The promotion to which a rollback returns: the model that was live before the present one.
+
+    A rollback undoes a promotion, so that a second rollback goes one further back instead of to and fro.
+    Raises NoLiveModel where nothing is live, ModelError where the present model is the first.
+    """
+    standing: list[Promotion] = []
+    for row in ledger.history(campaign):
+        if row.action == "promote":
+            standing.append(row)
+        elif row.action == "rollback" and len(standing) > 1:
+            standing.pop()
+    if not standing:
+        raise NoLiveModel(f"campaign {campaign!r} has no live model to roll back from")
+    if len(standing) == 1:
+        raise ModelError(f"campaign {campaign!r}: the live model {standing[0].model_version} is the first; there is none to go back to")
+    return standing[-2]

@@ -1,0 +1,97 @@
+"""Score a list: the one path that HTTP, files and flows share. Validation, scores, decision, reasons; no storage, no web."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from propensity.campaign import Campaign, Policy
+from propensity.decision import Decision, bands, decide
+from propensity.errors import RowIssue
+from propensity.explain import Reason, reasons
+from propensity.model import Model
+from propensity.schema import Table
+
+UNKNOWN_COLUMN = "not a column of this campaign"
+LABEL_COLUMN = "the label: known only afterwards"
+
+
+class CheckedRows(Protocol):
+    """What validation leaves: usable rows, what was wrong with the others, and how many those are."""
+
+    @property
+    def table(self) -> Table: ...
+    @property
+    def issues(self) -> Sequence[RowIssue]: ...
+    @property
+    def refused(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class ScoredList:
+    """A list with an answer per usable row. Rows are in the order sent; ``decision.rank`` orders them."""
+
+    model: Model
+    policy: Policy
+    table: Table
+    scores: npt.NDArray[np.float64]
+    decision: Decision
+    bands: Sequence[str]
+    reasons: Sequence[Sequence[Reason]]
+    issues: Sequence[RowIssue]
+    refused: int
+
+    @property
+    def received(self) -> int:
+        return len(self.table) + self.refused
+
+    def features(self) -> npt.NDArray[np.float64]:
+        """Raw values by row for the log, shape (n, features): numbers exactly as sent, categories as declared positions, NaN missing."""
+        return raw_features(self.table)
+
+    def best(self, n: int) -> list[int]:
+        """Positions of the ``n`` best rows, best first."""
+        return [int(at) for at in np.argsort(self.decision.rank, kind="stable")[:n]]
+
+
+def score_list(model: Model, checked: CheckedRows, policy: Policy, *, top_reasons: int = 3) -> ScoredList:
+    """Score validated rows, decide by ``policy``, and explain each score by its ``top_reasons`` strongest features."""
+    table = checked.table
+    scores = model.score(table)
+    decision = decide(scores, policy, model.campaign.economics)
+    why = reasons(model, table, top_reasons)
+    return ScoredList(model, policy, table, scores, decision, bands(scores, model.campaign.economics), why, checked.issues, checked.refused)
+
+
+def raw_features(table: Table) -> npt.NDArray[np.float64]:
+    """A table as one float64 matrix, shape (n, features), without any loss; `table_from_raw` is its inverse."""
+    out = np.empty((len(table), len(table.campaign.features)))
+    for at, name in enumerate(table.campaign.feature_names):
+        column = table.columns[name]
+        out[:, at] = np.where(column < 0, np.nan, column) if column.dtype == np.int16 else column
+    return out
+
+
+def table_from_raw(campaign: Campaign, features: npt.NDArray[np.float64], ids: Sequence[str], rows: npt.NDArray[np.int64]) -> Table:
+    """The table that `raw_features` was made from."""
+    categorical = {f.name for f in campaign.categorical}
+    columns = {
+        name: np.where(np.isnan(features[:, at]), -1, features[:, at]).astype(np.int16) if name in categorical else features[:, at].copy()
+        for at, name in enumerate(campaign.feature_names)
+    }
+    return Table(campaign, tuple(ids), rows, columns)
+
+
+def surplus_columns(campaign: Campaign, names: Iterable[str], id_column: str) -> Mapping[str, str]:
+    """Columns that were sent and are not used, each with the reason, in the order sent."""
+    known = {*campaign.feature_names, id_column}
+    excluded = campaign.excluded_reasons
+    return {
+        name: f"excluded: {excluded[name]}" if name in excluded else LABEL_COLUMN if name == campaign.label.column else UNKNOWN_COLUMN
+        for name in dict.fromkeys(names)
+        if name not in known
+    }

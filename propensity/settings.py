@@ -1,0 +1,67 @@
+"""What differs between a laptop, a test and an AWS account: read once, where a process is put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from propensity.errors import SettingsInvalid
+
+
+class Settings(BaseSettings):
+    """Environment variables with the prefix ``PROPENSITY_``.
+
+    Attributes
+    ----------
+    home : Path
+        State folder of the platform on one machine.
+    data_dir : Path or None
+        Folder with the public data files; None means that they are fetched or drawn.
+    source : str
+        Where flows ingest from when nobody says otherwise: ``public``, ``synthetic``, ...
+    database_url : SecretStr
+        ``postgresql://`` address of the database ``propensity``, with the application role that may only insert and select.
+    owner_url : SecretStr or None
+        The same database with the role that owns the tables: migrations alone need it.
+    store_url : str
+        Object storage: ``file:///folder`` or ``s3://bucket/prefix``.
+    s3_endpoint_url : str or None
+        Another S3 endpoint than AWS.
+    mlflow_url : SecretStr
+        MLflow tracking and registry address; on one machine the database itself.
+    mlflow_artifacts : str
+        Where MLflow keeps artifacts, ``file:///folder`` or ``s3://bucket/prefix``.
+    api_host, api_port : str, int
+        Where the scoring service listens. Port 0 takes a free one.
+    api_threads : int
+        Requests worked on at once.
+    reload_s : float
+        Seconds between two looks for a new live model.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="PROPENSITY_", frozen=True, hide_input_in_errors=True, extra="ignore")
+
+    home: Path = Path(".propensity")
+    data_dir: Path | None = None
+    source: str = "public"
+    database_url: SecretStr = SecretStr("")
+    owner_url: SecretStr | None = None
+    store_url: str = ""
+    s3_endpoint_url: str | None = None
+    mlflow_url: SecretStr = SecretStr("")
+    mlflow_artifacts: str = ""
+    api_host: str = "127.0.0.1"
+    api_port: int = 8700
+    api_threads: int = 8
+    reload_s: float = 1.0
+
+
+def read_settings() -> Settings:
+    """Read the environment. Raises SettingsInvalid, naming the variables and never their values."""
+    try:
+        return Settings()
+    except ValidationError as exc:
+        wrong = ", ".join("PROPENSITY_" + "_".join(str(p) for p in e["loc"]).upper() + f" ({e['msg']})" for e in exc.errors())
+        raise SettingsInvalid(f"these settings cannot be used: {wrong}") from exc
