@@ -26,8 +26,38 @@ class Calibration:
         return self.slope * margin.astype(np.float64) + self.offset
 
     def probability(self, margin: npt.NDArray[np.floating]) -> FloatArray:
-        """Calibrated probability in [0, 1], float64."""
-        return 1.0 / (1.0 + np.exp(-self.log_odds(margin)))
+        """Calibrated probability in [0, 1], float64, the same bits on every machine."""
+        # Beyond 700 the probability is 0 or 1 to all its digits, and exp would overflow.
+        return 1.0 / (1.0 + _exp(np.clip(-self.log_odds(margin), -700.0, 700.0)))
+
+
+_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+_EXP = (
+    4.13813679705723846039e-08,
+    -1.65339022054652515390e-06,
+    6.61375632143793436117e-05,
+    -2.77777777770155933842e-03,
+    1.66666666666666019037e-01,
+)
+
+
+def _exp(x: FloatArray) -> FloatArray:
+    """e to the x for abs(x) <= 700, by basic operations alone, error below 1 ulp.
+
+    ``np.exp`` rounds differently with and without AVX-512, so that a model trained on one machine would miss its canary scores, and
+    logged predictions theirs, on another. Source: Sun Microsystems, fdlibm, "e_exp.c", 1993: x = k ln 2 + r, then a rational
+    approximation of e to the r.
+    """
+    k = np.rint(x * 1.44269504088896338700e00)
+    high, low = x - k * _LN2_HIGH, k * _LN2_LOW
+    r = high - low
+    t = r * r
+    p = np.full_like(t, _EXP[0])
+    for coefficient in _EXP[1:]:
+        p = p * t + coefficient
+    c = r - t * p
+    e: FloatArray = np.ldexp(1.0 - ((low - r * c / (2.0 - c)) - high), k.astype(np.int32))
+    return e
 
 
 def fit_calibration(margin: FloatArray, positive: npt.NDArray[np.bool_]) -> Calibration:

@@ -11,13 +11,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from propensity.errors import CampaignError
 from propensity.recipe import Lift, Recipe
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+# What a matrix of float32 and a column of int16 positions hold.
+LARGEST = 3e38
+MOST_VALUES = 32_767
+LARGEST_BUDGET = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +262,7 @@ def _plain(value: Any) -> Any:
         return {"": type(value).__name__, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
     return str(value) if isinstance(value, Decimal) else value
 
@@ -270,6 +274,19 @@ def _problems(c: Campaign) -> Iterator[str]:
     if not c.features:
         yield "no feature is declared"
     yield from _feature_problems(c)
+    yield from _excluded_problems(c)
+    yield from _label_problems(c)
+    if c.id_column in c.feature_names:
+        yield f"the id column {c.id_column!r} is also declared as a feature: an id says nothing about the customer"
+    yield from _money_problems(c)
+    yield from _bound_problems(c)
+    yield from _policy_problems(c.policy)
+    yield from _calendar_problems(c)
+    if c.recipe is not None:
+        yield from _recipe_problems(c, c.recipe)
+
+
+def _excluded_problems(c: Campaign) -> Iterator[str]:
     names = set(c.feature_names)
     for column, reason in c.excluded:
         if column in names:
@@ -278,16 +295,19 @@ def _problems(c: Campaign) -> Iterator[str]:
             yield f"column {column!r} is excluded without a reason"
     if len({column for column, _ in c.excluded}) != len(c.excluded):
         yield "a column is excluded twice"
-    if c.label.column in names:
+
+
+def _label_problems(c: Campaign) -> Iterator[str]:
+    if c.label.column in c.feature_names:
         yield f"the label column {c.label.column!r} is also declared as a feature: it would predict itself"
+    if c.label.column == c.id_column:
+        yield f"the label column {c.label.column!r} is also the id column"
+    if c.calendar is not None and c.calendar.column == c.label.column:
+        yield f"the label column {c.label.column!r} is also the calendar's column"
+    if c.label.column in c.excluded_reasons:
+        yield f"the label column {c.label.column!r} is also excluded: a label is never a feature"
     if c.label.positive == c.label.negative:
         yield f"the label column {c.label.column!r} has the same value for both outcomes"
-    if c.id_column in names:
-        yield f"the id column {c.id_column!r} is also declared as a feature: an id says nothing about the customer"
-    yield from _money_problems(c)
-    yield from _bound_problems(c)
-    if c.recipe is not None:
-        yield from _recipe_problems(c, c.recipe)
 
 
 def _feature_problems(c: Campaign) -> Iterator[str]:
@@ -298,20 +318,31 @@ def _feature_problems(c: Campaign) -> Iterator[str]:
         seen.add(feature.name)
         if not feature.name.strip():
             yield "a feature has no name"
-        if isinstance(feature, Numeric) and not feature.low < feature.high:
-            yield f"column {feature.name!r}: low must be smaller than high"
+        if isinstance(feature, Numeric):
+            if not feature.low < feature.high:
+                yield f"column {feature.name!r}: low must be smaller than high"
+            if not (feature.low >= -LARGEST and feature.high <= LARGEST):
+                yield f"column {feature.name!r}: low and high must be numbers between -{LARGEST:g} and {LARGEST:g}"
         if isinstance(feature, Categorical):
             if len(feature.values) < 2:
                 yield f"column {feature.name!r} needs at least two values"
+            if len(feature.values) > MOST_VALUES:
+                yield f"column {feature.name!r} declares more than {MOST_VALUES} values"
             if len({str(v) for v in feature.values}) != len(feature.values):
                 yield f"column {feature.name!r} declares a value twice"
 
 
+def _is_amount(value: object) -> bool:
+    return isinstance(value, Decimal | int) and Decimal(value).is_finite()
+
+
 def _money_problems(c: Campaign) -> Iterator[str]:
     e = c.economics
-    if not e.contact_cost > 0:
+    if not (_is_amount(e.contact_cost) and _is_amount(e.conversion_value)):
+        yield "contact cost and conversion value must be decimal numbers, as in Decimal('2.50')"
+    elif not e.contact_cost > 0:
         yield "the contact cost must be above zero"
-    if e.contact_cost >= e.conversion_value:
+    elif e.contact_cost >= e.conversion_value:
         yield "the contact cost is not below the conversion value: no contact could ever pay"
     if not re.fullmatch(r"[A-Z]{3}", e.currency):
         yield "the currency must be an ISO 4217 code, as in 'EUR'"
@@ -328,8 +359,23 @@ def _bound_problems(c: Campaign) -> Iterator[str]:
     for gate in c.gates:
         if gate.at_least is None and gate.at_most is None and gate.versus_champion is None:
             yield f"gate {gate.metric!r} states no bound"
-    if (c.policy.kind == "profit") != (c.policy.value is None):
-        yield f"policy {c.policy.kind!r}: a value belongs to every policy but profit"
+    if c.leak_guard is not None and not 0 < c.leak_guard.roc_auc_above <= 1:
+        yield "the leak guard's bound must be a ROC-AUC, above 0 and at most 1"
+    if len(c.retrain_cron.split()) != 5:
+        yield "retrain_cron must have five fields, as in '0 3 5 * *'"
+
+
+def _policy_problems(policy: Policy) -> Iterator[str]:
+    if policy.kind not in get_args(PolicyKind):
+        yield f"policy {policy.kind!r}: kinds are {', '.join(get_args(PolicyKind))}"
+    elif (policy.kind == "profit") != (policy.value is None):
+        yield f"policy {policy.kind!r}: a value belongs to every policy but profit"
+    elif policy.value is not None and not 0 <= policy.value <= (LARGEST_BUDGET if policy.kind == "budget" else 1):
+        kind = "an amount of money from 0" if policy.kind == "budget" else "a number from 0 to 1"
+        yield f"policy {policy.kind!r}: the value must be {kind}"
+
+
+def _calendar_problems(c: Campaign) -> Iterator[str]:
     if isinstance(c.calendar, MonthsInOrder) and not MONTH.fullmatch(c.calendar.first_month):
         yield "the calendar's first_month must be written YYYY-MM"
     if isinstance(c.calendar, Dates) and c.calendar.column in c.feature_names:
@@ -349,7 +395,9 @@ def _recipe_problems(c: Campaign, recipe: Recipe) -> Iterator[str]:
     for effect in recipe.effects:
         if effect.column not in names:
             yield f"the recipe gives an effect to column {effect.column!r}, which is not a feature"
-        elif isinstance(effect, Lift) != isinstance(c.feature(effect.column), Categorical):
+        elif isinstance(effect, Lift) != isinstance(feature := c.feature(effect.column), Categorical):
             yield f"the recipe's effect of column {effect.column!r} does not fit its kind"
+        elif isinstance(effect, Lift) and isinstance(feature, Categorical) and set(effect.by_value) - set(feature.values):
+            yield f"the recipe gives an effect to a value that column {effect.column!r} does not declare"
     if not MONTH.fullmatch(recipe.first_month) or recipe.months < 1:
         yield "the recipe's span must be a first_month YYYY-MM and at least one month"

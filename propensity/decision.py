@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from propensity.campaign import Economics, Policy, PolicyKind
+from propensity.campaign import LARGEST_BUDGET, Economics, Policy, PolicyKind
 from propensity.errors import Malformed
 
 FloatArray = npt.NDArray[np.float64]
@@ -86,7 +86,7 @@ def parse_policy(sent: object, default: Policy) -> Policy:
         if value is not None:
             raise Malformed("the policy profit takes no value")
         return Policy("profit")
-    top = 1e12 if kind == "budget" else 1.0
+    top = LARGEST_BUDGET if kind == "budget" else 1.0
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= top:
         unit = "an amount of money from 0" if kind == "budget" else "a number from 0 to 1"
         raise Malformed(f"the policy {kind} needs a value: {unit}")

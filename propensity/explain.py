@@ -52,7 +52,7 @@ def describe(feature: Feature) -> str:
     """A feature in one line, for documentation."""
     if isinstance(feature, Categorical):
         return ", ".join(str(v) for v in feature.values)
-    return f"{feature.low:g} to {feature.high:g}" + (f" {feature.unit}" if feature.unit else "")
+    return f"{feature.low:.15g} to {feature.high:.15g}" + (f" {feature.unit}" if feature.unit else "")
 
 
 def global_effects(model: Model, table: Table) -> dict[str, float]:

@@ -36,6 +36,8 @@ class Manifest:
 
     Attributes
     ----------
+    categories : mapping of categorical feature to its values, as declared at training
+        ``ranks`` and the log go by position: another order would be another meaning.
     ranks : mapping of categorical feature to rank per declared value
     slope, offset : float
         Calibration of the margin.
@@ -49,6 +51,7 @@ class Manifest:
     campaign: str
     declaration_digest: str
     features: tuple[str, ...]
+    categories: Mapping[str, tuple[str | int, ...]]
     ranks: Mapping[str, tuple[int, ...]]
     slope: float
     offset: float
@@ -75,11 +78,17 @@ class Manifest:
             if raw["format"] != FORMAT:
                 raise ModelDamaged(f"the model package has format {raw['format']}; this version reads format {FORMAT}")
             raw["features"] = tuple(raw["features"])
+            raw["categories"] = {name: tuple(values) for name, values in raw["categories"].items()}
             raw["ranks"] = {name: tuple(ranks) for name, ranks in raw["ranks"].items()}
             raw["trained_months"] = tuple(raw["trained_months"]) if raw["trained_months"] else None
-            return Manifest(**raw)
-        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            manifest = Manifest(**raw)
+            canonical = manifest.to_bytes() == data
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
             raise ModelDamaged("the manifest of the model package cannot be read") from exc
+        if not canonical:
+            # The digest is taken over the canonical bytes: other bytes would be logged as another model than the one promoted.
+            raise ModelDamaged("the manifest of the model package is not written as this version writes it")
+        return manifest
 
 
 @dataclass(frozen=True)
@@ -141,8 +150,11 @@ def load_booster(model_json: bytes) -> xgb.Booster:
     """Raises ModelDamaged where the bytes are not an XGBoost model in JSON."""
     booster = xgb.Booster({"nthread": 1})
     try:
+        # XGBoost ends the whole process on an empty file, and takes what is no JSON for UBJSON, where damage does the same.
+        if not isinstance(json.loads(model_json), dict):
+            raise ValueError("not a JSON object")
         booster.load_model(bytearray(model_json))
-    except (xgb.core.XGBoostError, ValueError) as exc:
+    except (xgb.core.XGBoostError, ValueError, RecursionError) as exc:
         raise ModelDamaged("the booster of the model package cannot be read") from exc
     return booster
 
@@ -160,20 +172,29 @@ def open_package(campaign: Campaign, manifest_bytes: bytes, model_json: bytes, d
         raise ModelDamaged("the booster of the model package does not have the digest that its manifest names")
     if manifest.campaign != campaign.name:
         raise ModelDamaged(f"the model package belongs to the campaign {manifest.campaign!r}, not to {campaign.name!r}")
-    if manifest.features != campaign.feature_names:
+    if manifest.features != campaign.feature_names or manifest.categories != categories_of(campaign):
         raise ModelDamaged(f"the features that campaign {campaign.name!r} declares are not those the model was trained on: train again")
     model = Model(campaign, manifest, load_booster(model_json), model_json)
     _check_canary(model)
     return model
 
 
+def categories_of(campaign: Campaign) -> dict[str, tuple[str | int, ...]]:
+    """The declared values of each categorical feature, for a manifest."""
+    return {feature.name: tuple(feature.values) for feature in campaign.categorical}
+
+
 def _check_canary(model: Model) -> None:
-    scores = np.array(model.manifest.canary["scores"], dtype=np.float64)
-    columns: Mapping[str, Sequence[object]] = model.manifest.canary["columns"]
-    checked = check_rows(model.campaign, columns, None, len(scores), text=False)
+    try:
+        scores = np.array(model.manifest.canary["scores"], dtype=np.float64)
+        columns: Mapping[str, Sequence[object]] = model.manifest.canary["columns"]
+        checked = check_rows(model.campaign, columns, None, len(scores), text=False)
+        got = model.score(checked.table)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, xgb.core.XGBoostError) as exc:
+        raise ModelDamaged("the canary rows of the model package cannot be scored: train again") from exc
     if checked.issues or not len(scores):
         raise ModelDamaged("the canary rows of the model package do not fit the campaign's declaration: train again")
-    if not np.array_equal(model.score(checked.table), scores):
+    if not np.array_equal(got, scores):
         raise ModelDamaged("the canary rows do not get the scores that they had at training")
 
 

@@ -231,6 +231,6 @@ class ModelRegistry(Protocol):
         """Registered version of the model package with that digest; None where it is not registered."""
 
     def newest(self, campaign: str) -> str | None:
-        """Digest of the model registered last; None where there is none."""
+        """Digest of the package registered last; None where there is none."""
 
     def set_alias(self, campaign: str, alias: str, version: str) -> None: ...

@@ -44,16 +44,16 @@ def _apply(gate: Gate, challenger: Mapping[str, float], champion: Mapping[str, f
     value, results = challenger[name], []
     # Written so that NaN, a figure that could not be computed, never passes.
     if gate.at_least is not None:
-        results.append(GateResult(name, value >= gate.at_least, f"{name} {value:.4f}, at least {gate.at_least:g} needed"))
+        results.append(GateResult(name, bool(value >= gate.at_least), f"{name} {value:.4f}, at least {gate.at_least:g} needed"))
     if gate.at_most is not None:
-        results.append(GateResult(name, value <= gate.at_most, f"{name} {value:.4f}, at most {gate.at_most:g} allowed"))
+        results.append(GateResult(name, bool(value <= gate.at_most), f"{name} {value:.4f}, at most {gate.at_most:g} allowed"))
     if gate.versus_champion is not None:
         if champion is None:
             results.append(GateResult(name, True, f"{name} {value:.4f}, no live model to compare with"))
         else:
             live = champion.get(name, float("nan"))
             text = f"{name} {value:.4f} against {live:.4f} of the live model, a difference of at least {gate.versus_champion:g} needed"
-            results.append(GateResult(name, value - live >= gate.versus_champion, text))
+            results.append(GateResult(name, bool(value - live >= gate.versus_champion), text))
     return results
 
 
@@ -65,7 +65,8 @@ def previous(ledger: PromotionLedger, campaign: str) -> Promotion:
     """
     standing: list[Promotion] = []
     for row in ledger.history(campaign):
-        if row.action == "promote":
+        # The live model promoted once more is no step that could be taken back.
+        if row.action == "promote" and not (standing and standing[-1].model_digest == row.model_digest):
             standing.append(row)
         elif row.action == "rollback" and len(standing) > 1:
             standing.pop()

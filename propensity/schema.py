@@ -6,6 +6,7 @@ other rows go on. Nothing is coerced: a text is not a number in JSON, ``true`` i
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class Table:
         feature, column = self.campaign.feature(name), self.columns[name]
         if isinstance(feature, Categorical):
             return [None if code < 0 else feature.values[code] for code in column.tolist()]
-        numbers = [None if v != v else v for v in column.tolist()]
+        numbers = [None if math.isnan(v) else v for v in column.tolist()]
         return [None if v is None else int(v) for v in numbers] if feature.integer else list(numbers)
 
     def row(self, position: int) -> dict[str, object]:
@@ -83,7 +84,7 @@ def allowed(feature: Feature) -> str:
         return "must be one of " + ", ".join(str(v) for v in feature.values)
     kind = "a whole number" if feature.integer else "a number"
     unit = f" ({feature.unit})" if feature.unit else ""
-    return f"must be {kind} from {feature.low:g} to {feature.high:g}{unit}"
+    return f"must be {kind} from {feature.low:.15g} to {feature.high:.15g}{unit}"
 
 
 def check_rows(
@@ -163,8 +164,10 @@ def _in_range(feature: Numeric, values: Sequence[object]) -> tuple[FloatArray, F
     column = np.full(n, np.nan)
     found: Found = []
     try:
-        column = np.array(values, dtype=np.float64) if None not in values else column
         simple = None not in values
+        column = np.array(values, dtype=np.float64) if simple else column
+        # Beyond this an integer may have lost digits on its way into a float: look at each value.
+        simple = simple and not np.any(np.abs(column) >= _LARGEST_EXACT_INT)
     except (TypeError, ValueError, OverflowError):
         simple = False
     if not simple:
@@ -177,6 +180,8 @@ def _in_range(feature: Numeric, values: Sequence[object]) -> tuple[FloatArray, F
                 found.append((at, "not_a_number", allowed(feature)))
             elif isinstance(value, int) and abs(value) > _LARGEST_EXACT_INT:
                 found.append((at, "out_of_range", allowed(feature)))
+            elif isinstance(value, float) and math.isnan(value):
+                found.append((at, "not_a_number", allowed(feature)))
             else:
                 column[at] = value
     given = ~np.isnan(column)
@@ -191,12 +196,13 @@ def _in_range(feature: Numeric, values: Sequence[object]) -> tuple[FloatArray, F
 
 
 def _codes(feature: Categorical, values: Sequence[object], text: bool, missing: object) -> tuple[CodeArray, Found]:
-    known: dict[tuple[type, object], int] = {(str if text else type(v), str(v) if text else v): code for code, v in enumerate(feature.values)}
+    known: dict[tuple[type, object], int] = {
+        (str if text else type(v), str(v) if text else v): code for code, v in enumerate(feature.values)
+    }
     codes: list[int] = []
     found: Found = []
-    for at, value in enumerate(values):
-        if isinstance(value, str) and text:
-            value = value.strip() or None
+    for at, sent in enumerate(values):
+        value = sent.strip() or None if text and isinstance(sent, str) else sent
         if value is None or value is missing:
             codes.append(MISSING_CODE)
             if not feature.nullable:
@@ -212,13 +218,19 @@ def _codes(feature: Categorical, values: Sequence[object], text: bool, missing: 
 def _ids(ids: Sequence[object], first_row: int, issues: list[RowIssue]) -> list[str]:
     names: list[str] = []
     for at, value in enumerate(ids):
-        name = str(value) if type(value) in (int, float, str) else ""
+        name = _id_text(value)
         names.append(name)
-        if not 0 < len(name) <= ID_LENGTH or not name.isprintable() or _has_surrogate(name):
+        if not 0 < len(name) <= ID_LENGTH or not name.isprintable():
             message = f"the customer id must be a text or number of 1 to {ID_LENGTH} printable characters"
             issues.append(RowIssue(first_row + at, None, "bad_id", message))
     return names
 
 
-def _has_surrogate(name: str) -> bool:
-    return not name.isascii() and any("\ud800" <= ch <= "\udfff" for ch in name)
+def _id_text(value: object) -> str:
+    """The id as text; empty where the value cannot be one."""
+    if isinstance(value, str):
+        return value
+    # Python refuses to write integers of thousands of digits as text, and NaN is how some sources say "no id".
+    if type(value) is int:
+        return str(value) if abs(value) < 10**ID_LENGTH else ""
+    return str(value) if type(value) is float and math.isfinite(value) else ""

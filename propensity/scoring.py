@@ -18,6 +18,7 @@ from propensity.schema import Table
 
 UNKNOWN_COLUMN = "not a column of this campaign"
 LABEL_COLUMN = "the label: known only afterwards"
+CALENDAR_COLUMN = "when the row happened: not a feature"
 
 
 class CheckedRows(Protocol):
@@ -89,9 +90,6 @@ def table_from_raw(campaign: Campaign, features: npt.NDArray[np.float64], ids: S
 def surplus_columns(campaign: Campaign, names: Iterable[str], id_column: str) -> Mapping[str, str]:
     """Columns that were sent and are not used, each with the reason, in the order sent."""
     known = {*campaign.feature_names, id_column}
-    excluded = campaign.excluded_reasons
-    return {
-        name: f"excluded: {excluded[name]}" if name in excluded else LABEL_COLUMN if name == campaign.label.column else UNKNOWN_COLUMN
-        for name in dict.fromkeys(names)
-        if name not in known
-    }
+    why = {campaign.calendar.column: CALENDAR_COLUMN} if campaign.calendar else {}
+    why |= {campaign.label.column: LABEL_COLUMN} | {name: f"excluded: {reason}" for name, reason in campaign.excluded}
+    return {name: why.get(name, UNKNOWN_COLUMN) for name in dict.fromkeys(names) if name not in known}

@@ -41,7 +41,9 @@ class Settings(BaseSettings):
         Seconds between two looks for a new live model.
     """
 
-    model_config = SettingsConfigDict(env_prefix="PROPENSITY_", frozen=True, hide_input_in_errors=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="PROPENSITY_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True, extra="ignore"
+    )
 
     home: Path = Path(".propensity")
     data_dir: Path | None = None

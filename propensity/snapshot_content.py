@@ -59,7 +59,10 @@ def _entry(feature: Feature) -> dict[str, Any]:
 
 
 def content_of(table: Table, label: npt.NDArray[np.bool_], months: MonthArray | None) -> Content:
-    """The content of a snapshot of these rows. Raises DataError where lengths differ, a month is missing or a feature has a reserved name."""
+    """The content of a snapshot of these rows.
+
+    Raises DataError where lengths differ, a month is missing or a feature has a reserved name.
+    """
     if len(label) != len(table) or (months is not None and len(months) != len(table)):
         raise DataError(f"a snapshot needs one label and one month per row; there are {len(table)} rows and {len(label)} labels")
     if months is not None and np.isnat(months).any():

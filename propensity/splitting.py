@@ -34,7 +34,8 @@ def time_split(months: Months, test_share: float) -> Split:
     if len(distinct) < 2:
         raise ValueError("a time-ordered split needs rows of at least two months")
     held = np.cumsum(counts[::-1])
-    enough = int(np.searchsorted(held, test_share * len(months)))
+    # The small number keeps a product such as 0.07 * 100 from asking for one month too many.
+    enough = int(np.searchsorted(held, test_share * len(months) - 1e-9))
     first_test = distinct[max(1, len(distinct) - 1 - enough)]
     test = months >= first_test
     text = f"trained on {distinct[0]} to {months[~test].max()}, tested on {first_test} to {distinct[-1]}"

@@ -1,4 +1,4 @@
-"""Synthetic customers of a campaign, drawn by its recipe: same columns as the real file, a known signal, the same rows for the same seed."""
+"""Synthetic customers of a campaign, drawn by its recipe: the real file's columns, a known signal, the same rows for the same seed."""
 
 from __future__ import annotations
 
@@ -113,16 +113,6 @@ def _draw(draw: Draw, rng: np.random.Generator, context: _Context) -> Column:
     """One column, shape (n,): float64, or objects where a value may be a text."""
     n = len(context.steps)
     match draw:
-        case Normal(mean, sd):
-            return rng.normal(mean, sd, n)
-        case LogNormal(median, sigma):
-            return median * np.exp(rng.normal(0.0, sigma, n))
-        case Uniform(low, high):
-            return _uniform(low, high, rng, context)
-        case Poisson(mean, offset):
-            return (rng.poisson(mean, n) + offset).astype(np.float64)
-        case Constant(value):
-            return np.full(n, value, dtype=object)
         case Choice(weights):
             return np.array(list(weights), dtype=object)[_pick(list(weights.values()), rng, n)]
         case Mixture(parts):
@@ -134,6 +124,24 @@ def _draw(draw: Draw, rng: np.random.Generator, context: _Context) -> Column:
             return _path(points, context) + rng.normal(0.0, 1.0, n) * sd
         case MonthOf():
             return _month_of(context)
+        case _:
+            return _alone(draw, rng, context)
+
+
+def _alone(draw: Normal | LogNormal | Uniform | Poisson | Constant, rng: np.random.Generator, context: _Context) -> Column:
+    """A draw that looks neither at other columns nor at the month."""
+    n = len(context.steps)
+    match draw:
+        case Normal(mean, sd):
+            return rng.normal(mean, sd, n)
+        case LogNormal(median, sigma):
+            return median * np.exp(rng.normal(0.0, sigma, n))
+        case Uniform(low, high):
+            return _uniform(low, high, rng, context)
+        case Poisson(mean, offset):
+            return (rng.poisson(mean, n) + offset).astype(np.float64)
+        case Constant(value):
+            return np.full(n, value, dtype=object)
 
 
 def _uniform(low: float, high: float, rng: np.random.Generator, context: _Context) -> Column:

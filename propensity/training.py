@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,13 +18,14 @@ from propensity.campaign import Campaign
 from propensity.errors import DataError, LeakSuspected
 from propensity.features import Encoding, fit_encoding
 from propensity.metrics import evaluate
-from propensity.model import FORMAT, Manifest, Model, canary
+from propensity.model import FORMAT, Manifest, Model, canary, categories_of
 from propensity.schema import Table
 from propensity.snapshot import SnapshotData, refuse_excluded
 from propensity.splitting import Months, Split, random_split, time_split
 from propensity.version import code_version
 
 Labels = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.intp]
 SEEDS = (42, 0, 1)
 FOLDS = 5
 MAX_ROUNDS = 1_000
@@ -84,10 +87,11 @@ def train(campaign: Campaign, data: SnapshotData, *, seed: int = 0, progress: Pr
         The data holds a column that the campaign excludes, or a label occurs too rarely to be learned.
     """
     refuse_excluded(campaign, data.table.columns)
-    _enough(data.label)
+    _enough(data.label, 10 * FOLDS, "the data")
     random_metrics = _random_record(campaign, data, progress)
     check_leak(campaign, random_metrics["roc_auc"])
     split = choose_split(campaign, data.label, data.months, seed)
+    _enough(data.label[split.train], 2 * FOLDS, f"the part to learn from ({split.description})")
     progress(f"fitting: {split.description}")
     fitted = _fit(data.table.take(split.train), data.label[split.train], seed)
     model = _package(campaign, data, split, fitted, seed)
@@ -116,10 +120,10 @@ def check_leak(campaign: Campaign, roc_auc: float) -> None:
         )
 
 
-def _enough(positive: Labels) -> None:
+def _enough(positive: Labels, needed: int, where: str) -> None:
     rarest = int(min(positive.sum(), (~positive).sum()))
-    if rarest < 10 * FOLDS:
-        raise DataError(f"the rarer label occurs in {rarest} rows; training needs at least {10 * FOLDS}")
+    if rarest < needed:
+        raise DataError(f"the rarer label occurs in {rarest} rows of {where}; training needs at least {needed}")
 
 
 def _random_record(campaign: Campaign, data: SnapshotData, progress: Progress) -> dict[str, float]:
@@ -134,25 +138,43 @@ def _random_record(campaign: Campaign, data: SnapshotData, progress: Progress) -
 
 
 def _fit(table: Table, positive: Labels, seed: int) -> _Fitted:
-    """Cross-validation chooses the rounds and gives out-of-fold margins for the calibration; the booster is then fitted on all rows."""
+    """Cross-validation chooses the rounds and gives out-of-fold margins for the calibration; the booster is then fitted on all rows.
+
+    Every booster is fitted by one thread, the folds side by side: the result does not depend on the number of cores, and threads that
+    wait for each other inside XGBoost would stand still on a machine that has other work.
+    """
     from sklearn.model_selection import StratifiedKFold
 
+    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(table)), positive))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda fold: _fit_fold(table, positive, seed, *fold), folds))
     margins = np.empty(len(table))
-    rounds = []
-    for train, held in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(margins, positive):
-        encoding = fit_encoding(table.take(train), positive[train])
-        seen = xgb.DMatrix(encoding.matrix(table.take(train)), positive[train])
-        unseen = xgb.DMatrix(encoding.matrix(table.take(held)), positive[held])
-        booster = xgb.train(
-            {**PARAMS, "seed": seed}, seen, MAX_ROUNDS, evals=[(unseen, "held")], early_stopping_rounds=PATIENCE_ROUNDS, verbose_eval=False
-        )
-        best = booster.best_iteration + 1
-        rounds.append(best)
-        margins[held] = booster.predict(unseen, output_margin=True, iteration_range=(0, best))
-    best = max(1, round(float(np.mean(rounds))))
+    for (_, held), (_, margin) in zip(folds, results, strict=True):
+        margins[held] = margin
+    rounds = max(1, round(float(np.mean([best for best, _ in results]))))
     encoding = fit_encoding(table, positive)
-    booster = xgb.train({**PARAMS, "seed": seed}, xgb.DMatrix(encoding.matrix(table), positive), best)
-    return _Fitted(encoding, fit_calibration(margins, positive), booster, best)
+    booster = xgb.train(_params(seed), _matrix(encoding, table, positive), rounds)
+    return _Fitted(encoding, fit_calibration(margins, positive), booster, rounds)
+
+
+def _fit_fold(table: Table, positive: Labels, seed: int, train: Positions, held: Positions) -> tuple[int, npt.NDArray[np.float32]]:
+    """Best number of rounds and the margins of the rows held out; the encoding, too, is learned without them."""
+    encoding = fit_encoding(table.take(train), positive[train])
+    seen = _matrix(encoding, table.take(train), positive[train])
+    unseen = _matrix(encoding, table.take(held), positive[held])
+    booster = xgb.train(
+        _params(seed), seen, MAX_ROUNDS, evals=[(unseen, "held")], early_stopping_rounds=PATIENCE_ROUNDS, verbose_eval=False
+    )
+    best = booster.best_iteration + 1
+    return best, booster.predict(unseen, output_margin=True, iteration_range=(0, best))
+
+
+def _params(seed: int) -> dict[str, Any]:
+    return {**PARAMS, "seed": seed, "nthread": 1}
+
+
+def _matrix(encoding: Encoding, table: Table, positive: Labels) -> xgb.DMatrix:
+    return xgb.DMatrix(encoding.matrix(table), positive, nthread=1)
 
 
 def _package(campaign: Campaign, data: SnapshotData, split: Split, fitted: _Fitted, seed: int) -> Model:
@@ -163,6 +185,7 @@ def _package(campaign: Campaign, data: SnapshotData, split: Split, fitted: _Fitt
         campaign=campaign.name,
         declaration_digest=campaign.digest(),
         features=campaign.feature_names,
+        categories=categories_of(campaign),
         ranks=fitted.encoding.ranks,
         slope=fitted.calibration.slope,
         offset=fitted.calibration.offset,

@@ -33,7 +33,7 @@ def _load(extra: str) -> tuple[tuple[str, Campaign], ...]:
     if not all(folder.is_dir() for folder in folders):
         raise CampaignError("PROPENSITY_CAMPAIGNS_DIR does not name a folder")
     found: dict[str, Campaign] = {}
-    for path in sorted(p for folder in folders for p in folder.glob("*.py") if p.name != "__init__.py"):
+    for path in (p for folder in folders for p in sorted(folder.glob("*.py")) if p.name != "__init__.py"):
         declared = _read(path)
         if declared.name in found:
             raise CampaignError(f"two files declare the campaign {declared.name!r}; the second is {path.name}")
@@ -46,7 +46,10 @@ def _read(path: Path) -> Campaign:
     if spec is None or spec.loader is None:
         raise CampaignError(f"{path.name} cannot be read as Python")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError, AttributeError, LookupError, TypeError, ValueError, ArithmeticError) as exc:
+        raise CampaignError(f"{path.name} cannot be read: {exc}") from exc
     declared = getattr(module, "CAMPAIGN", None)
     if not isinstance(declared, Campaign):
         raise CampaignError(f"{path.name} does not define CAMPAIGN = Campaign(...)")

@@ -1,0 +1,158 @@
+"""A few Postgres connections that are shared by threads, and the clock that takes a connection away from a server that fell silent.
+
+Not psycopg_pool: connecting in the borrower's time shows a refused connection at once (its workers retry behind a waiting caller, with a
+backoff that outlives the recovery), and a connection that died while idle is noticed by one poll of its socket, not by a failed request.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from propensity.adapters.pg_arrays import register
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class OutOfTime(psycopg.OperationalError):
+    """No connection could be had before the deadline; nothing was sent."""
+
+
+class Deadlines:
+    """Shuts the socket of every connection whose deadline has passed.
+
+    Statement and TCP timeouts do not help against a frozen server: its kernel still acknowledges packets while no process reads them.
+    Shutting the socket down wakes the waiting thread with an ordinary connection error. A thread that ticks costs less than
+    a worker thread per statement, and less than waking a clock for each.
+    """
+
+    def __init__(self, tick_s: float = 0.1) -> None:
+        self._tick_s = tick_s
+        self._lock = threading.Lock()
+        self._watched: dict[int, tuple[float, socket.socket]] = {}
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def until(self, connection: Connection, deadline: float) -> Iterator[None]:
+        """Abandon the connection when the monotonic clock passes ``deadline`` (seconds) within this block."""
+        # A duplicate of the descriptor: should the connection be closed meanwhile, its number may already belong to another socket.
+        twin = socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+        with self._lock:
+            self._watched[id(twin)] = (deadline, twin)
+            self._start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._watched[id(twin)]
+            twin.close()
+
+    def stop(self) -> None:
+        """End the clock's thread."""
+        self._stopped.set()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="postgres-deadlines", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._tick_s):
+            now = time.monotonic()
+            with self._lock:
+                for deadline, twin in self._watched.values():
+                    if now >= deadline:
+                        # OSError: the server has hung up in the same moment.
+                        with suppress(OSError):
+                            twin.shutdown(socket.SHUT_RDWR)
+
+
+class Connections:
+    """At most ``size`` connections in autocommit mode, made when needed and kept for the next borrower."""
+
+    def __init__(self, conninfo: dict[str, Any], size: int) -> None:
+        self._conninfo = conninfo
+        self._slots = threading.BoundedSemaphore(size)
+        self._idle: list[Connection] = []
+        self._closed = False
+        # Connecting has a thread of its own, for only that way it can be left behind at the deadline: libpq's limit is whole seconds,
+        # two at least, and counts anew for every address of the host. Twice the size, so that those left behind do not block a recovery.
+        self._connectors = ThreadPoolExecutor(2 * size, thread_name_prefix="postgres-connect")
+
+    @contextmanager
+    def borrow(self, deadline: float) -> Iterator[Connection]:
+        """A working, idle connection. Raises OutOfTime at ``deadline`` (monotonic seconds), OperationalError where it is refused."""
+        if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise OutOfTime("every connection was in use")
+        try:
+            connection = self._take() or self._connect(deadline)
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+        finally:
+            self._slots.release()
+
+    def close(self) -> None:
+        """Close every connection; those in use are closed when they come back."""
+        self._closed = True
+        self._connectors.shutdown(wait=False, cancel_futures=True)
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> Connection | None:
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if not _hung_up(connection):
+                    return connection
+                connection.close()
+        return None
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE and not self._closed:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _connect(self, deadline: float) -> Connection:
+        if self._closed:
+            raise psycopg.InterfaceError("the database was closed")
+        pending: Future[Connection] = self._connectors.submit(_open, self._conninfo)
+        try:
+            return pending.result(max(0.0, deadline - time.monotonic()))
+        except FutureTimeout as exc:
+            if not pending.cancel():
+                pending.add_done_callback(_discard)
+            raise OutOfTime("no connection was made") from exc
+
+
+def _open(conninfo: dict[str, Any]) -> Connection:
+    connection = psycopg.connect(autocommit=True, **conninfo)
+    register(connection)
+    return connection
+
+
+def _hung_up(connection: Connection) -> bool:
+    """Whether an idle connection has something to read: its end, since a server says nothing unasked."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _discard(pending: Future[Connection]) -> None:
+    if not pending.cancelled() and pending.exception() is None:
+        pending.result().close()

@@ -1,0 +1,134 @@
+"""One Postgres database as the stores see it: short transactions that commit by a deadline or say that they did not.
+
+Which error means what::
+
+    DatabaseUnavailable   refused, out of time, lost, shutting down, read-only, without tables: try again
+    DataError             a value that Postgres cannot store (NUL, a lone surrogate, NaN in JSON): trying again is useless
+    psycopg.Error         everything else, rights and SQL above all: a bug of this program
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict
+
+from propensity.adapters.connections import Connections, Deadlines, OutOfTime
+from propensity.errors import DatabaseUnavailable, DataError, SettingsInvalid
+
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+_RAISE_LIMITS = "select set_config('statement_timeout', %(limit_ms)s, true), set_config('lock_timeout', %(limit_ms)s, true)"
+_NO_ADDRESS = "the database address cannot be read; it looks like postgresql://user:password@host:5432/propensity"
+
+
+class Database:
+    """Postgres behind a bounded number of connections. Making one connects to nothing: Postgres may be down.
+
+    Parameters
+    ----------
+    url : str
+        ``postgresql://`` address or any libpq connection string.
+    pool_size : int
+        Connections at most; as many transactions run at once.
+    timeout_s : float
+        A transaction takes at most so long, waiting for a connection included, whatever state Postgres is in.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8, timeout_s: float = 2.0) -> None:
+        self._timeout_s = timeout_s
+        self._deadlines = Deadlines()
+        self._connections = Connections(conninfo(url, timeout_s), pool_size)
+
+    @contextmanager
+    def transaction(self, timeout_s: float | None = None) -> Iterator[Cursor]:
+        """A cursor in a transaction that is committed when the block ends and rolled back where it raises.
+
+        The commit is sent only after every statement was answered. A caller who gets DatabaseUnavailable therefore almost always has
+        nothing stored; only where the answer to the commit itself was lost the rows may be there. Repeating is safe
+        with an idempotency key or a natural key.
+
+        Raises
+        ------
+        DatabaseUnavailable
+            Not committed, or not known to be, within ``timeout_s`` (seconds; by default that of the database).
+        DataError
+            A value cannot be stored.
+        """
+        with self._cursor(timeout_s) as cursor, cursor.connection.transaction():
+            if timeout_s is not None:
+                cursor.execute(_RAISE_LIMITS, {"limit_ms": str(max(1, int(1000 * timeout_s)))})
+            yield cursor
+
+    @contextmanager
+    def statement(self) -> Iterator[Cursor]:
+        """A cursor for one statement, which is its own transaction: one round trip instead of three. Raises as `transaction`."""
+        with self._cursor(None) as cursor:
+            yield cursor
+
+    def ping(self) -> None:
+        """Ask Postgres for a sign of life. Raises DatabaseUnavailable."""
+        with self.statement() as cursor:
+            cursor.execute("select 1")
+
+    def close(self) -> None:
+        """Close the connections and end the clock."""
+        self._connections.close()
+        self._deadlines.stop()
+
+    @contextmanager
+    def _cursor(self, timeout_s: float | None) -> Iterator[Cursor]:
+        deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
+        with (
+            translated(),
+            self._connections.borrow(deadline) as connection,
+            self._deadlines.until(connection, deadline),
+            connection.cursor(binary=True) as cursor,
+        ):
+            yield cursor
+
+
+def conninfo(url: str, timeout_s: float) -> dict[str, Any]:
+    """Connection parameters with every limit that Postgres, libpq and TCP offer. Raises SettingsInvalid where ``url`` is none."""
+    try:
+        parts: dict[str, Any] = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        # Without the cause: it quotes the address, password included.
+        raise SettingsInvalid(_NO_ADDRESS) from None
+    limit_ms = max(1, int(1000 * timeout_s))
+    session = {
+        "timezone": "UTC",
+        "statement_timeout": limit_ms,
+        "lock_timeout": max(1, limit_ms // 2),
+        "idle_in_transaction_session_timeout": 60_000,
+    }
+    options = " ".join([str(parts.get("options") or ""), *(f"-c {name}={value}" for name, value in session.items())]).strip()
+    network = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": max(2_000, limit_ms)}
+    # libpq raises anything below two seconds to two.
+    return {"connect_timeout": max(2, round(timeout_s)), "application_name": "propensity", **network, **parts, "options": options}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn psycopg's errors into the platform's, without addresses, passwords or values in their text."""
+    try:
+        yield
+    except (pg.UndefinedTable, pg.InvalidSchemaName) as exc:
+        raise DatabaseUnavailable("Postgres has no such table yet; nothing was stored; run the migrations, then try again") from exc
+    except OutOfTime as exc:
+        raise DatabaseUnavailable("Postgres did not take a connection in time; nothing was stored; try again") from exc
+    except (psycopg.OperationalError, psycopg.InterfaceError, pg.ReadOnlySqlTransaction) as exc:
+        raise DatabaseUnavailable(f"Postgres did not {_what(exc)}; no answer was confirmed; try again with the same key") from exc
+    except (psycopg.DataError, pg.CheckViolation, pg.NotNullViolation, UnicodeEncodeError):
+        # Without the cause: it quotes the value, and a traceback in a log must not.
+        raise DataError("a value cannot be stored: texts must be free of NUL and lone surrogates, numbers in JSON finite") from None
+
+
+def _what(exc: psycopg.Error) -> str:
+    if isinstance(exc, pg.QueryCanceled | pg.LockNotAvailable):
+        return "finish in time"
+    return "answer" if exc.sqlstate is None else f"carry it out (SQLSTATE {exc.sqlstate})"

@@ -1,0 +1,1 @@
+"""The tables of the platform, as Alembic revisions of explicit SQL."""

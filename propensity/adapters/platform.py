@@ -1,0 +1,62 @@
+"""All stores of one installation, put together from its settings: what flows, monitoring and the command line work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+from propensity.adapters.database import Database
+from propensity.adapters.monitor_runs import PostgresMonitorStore
+from propensity.adapters.object_store import open_store
+from propensity.adapters.outcomes import PostgresOutcomeStore
+from propensity.adapters.periods import PostgresPeriodStore
+from propensity.adapters.prediction_log import PostgresPredictionLog
+from propensity.adapters.promotions import PostgresPromotionLedger
+from propensity.errors import SettingsInvalid
+from propensity.ports import ModelRegistry, MonitorStore, ObjectStore, OutcomeStore, PeriodStore, PredictionLog, PromotionLedger
+from propensity.settings import Settings, read_settings
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The stores behind their ports. Nothing is connected before it is used."""
+
+    settings: Settings
+    database: Database
+    store: ObjectStore
+    log: PredictionLog
+    outcomes: OutcomeStore
+    ledger: PromotionLedger
+    monitors: MonitorStore
+    periods: PeriodStore
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """MLflow, imported on first use: it takes seconds."""
+        from propensity.adapters.mlflow_registry import MlflowRegistry
+
+        return MlflowRegistry(self.settings.mlflow_url.get_secret_value(), self.settings.mlflow_artifacts)
+
+
+def open_platform(settings: Settings) -> Platform:
+    """Put the stores together. Raises SettingsInvalid where an address is missing."""
+    url = settings.database_url.get_secret_value()
+    if not url or not settings.store_url:
+        raise SettingsInvalid("PROPENSITY_DATABASE_URL and PROPENSITY_STORE_URL must be set; on one machine the make commands set them")
+    database = Database(url)
+    return Platform(
+        settings=settings,
+        database=database,
+        store=open_store(settings.store_url, endpoint_url=settings.s3_endpoint_url),
+        log=PostgresPredictionLog(database),
+        outcomes=PostgresOutcomeStore(database),
+        ledger=PostgresPromotionLedger(database),
+        monitors=PostgresMonitorStore(database),
+        periods=PostgresPeriodStore(database),
+    )
+
+
+@cache
+def platform() -> Platform:
+    """The installation that the environment describes, one per process."""
+    return open_platform(read_settings())

@@ -1,0 +1,262 @@
+"""A server of its own, because it is frozen and killed here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+
+from local.postgres import EmbeddedPostgres
+from local.postgres_urls import DatabaseUrls
+from propensity.adapters.database import Cursor, Database
+from propensity.adapters.migrate import migrate
+from propensity.adapters.prediction_log import PostgresPredictionLog
+from propensity.errors import DatabaseUnavailable, DataError, SettingsInvalid
+from propensity.ports import LoggedRequest
+
+TIMEOUT_S = 1.0
+# What must be over when the deadline has passed; a hang lasts for minutes.
+PATIENCE_S = TIMEOUT_S + 20
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedPostgres]:
+    with tempfile.TemporaryDirectory(prefix="propensity-faults-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        with EmbeddedPostgres(Path(folder), fsync=False) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def urls(server: EmbeddedPostgres) -> DatabaseUrls:
+    migrate(server.urls().owner_url)
+    return server.urls()
+
+
+@pytest.fixture
+def database(urls: DatabaseUrls) -> Iterator[Database]:
+    made = Database(urls.app_url, pool_size=3, timeout_s=TIMEOUT_S)
+    yield made
+    made.close()
+
+
+@contextmanager
+def frozen(server: EmbeddedPostgres) -> Iterator[None]:
+    """The postmaster and all its children stand still, as on a machine that hangs; its kernel goes on answering."""
+    postmaster = server.pid()
+    assert postmaster is not None
+    os.kill(postmaster, signal.SIGSTOP)
+    children = [int(pid) for pid in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()]
+    for child in children:
+        os.kill(child, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in [*children, postmaster]:
+            os.kill(pid, signal.SIGCONT)
+
+
+def finish(database: Database, period: str) -> None:
+    with database.transaction() as cursor:
+        cursor.execute("insert into flow_period values ('flow', 'campaign', %s, '{}')", (period,))
+
+
+def periods(urls: DatabaseUrls) -> set[str]:
+    with psycopg.connect(urls.app_url) as connection:
+        return {period for (period,) in connection.execute("select period from flow_period").fetchall()}
+
+
+def eventually(attempt: Callable[[], None]) -> None:
+    """Try again until Postgres answers."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return attempt()
+        except DatabaseUnavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def test_a_failed_block_leaves_nothing(database: Database, urls: DatabaseUrls) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction() as cursor:
+        cursor.execute("insert into flow_period values ('flow', 'campaign', 'failed', '{}')")
+        raise ZeroDivisionError
+    finish(database, "succeeded")
+    assert "succeeded" in periods(urls)
+    assert "failed" not in periods(urls)
+
+
+@pytest.mark.parametrize("idle_connections", [0, 3])
+def test_a_frozen_server_is_left_behind(server: EmbeddedPostgres, urls: DatabaseUrls, database: Database, idle_connections: int) -> None:
+    together = threading.Barrier(max(1, idle_connections))
+
+    def use(_: int) -> None:
+        with database.transaction():
+            together.wait()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(use, range(idle_connections)))
+        names = [f"frozen-{idle_connections}-{i}" for i in range(8)]
+        with frozen(server):
+            waiting = [threads.submit(finish, database, name) for name in names]
+            for one in waiting:
+                with pytest.raises(DatabaseUnavailable):
+                    one.result(PATIENCE_S)
+            with pytest.raises(DatabaseUnavailable):
+                database.ping()
+        eventually(database.ping)
+        for name in names:
+            finish(database, name + "-again")
+    # Nothing that the callers were told was not confirmed is committed behind their backs: no commit had been sent.
+    assert not set(names) & periods(urls)
+    assert {name + "-again" for name in names} <= periods(urls)
+
+
+def test_a_server_that_freezes_within_a_transaction(server: EmbeddedPostgres, urls: DatabaseUrls, database: Database) -> None:
+    def insert_into_ice() -> None:
+        with database.transaction() as cursor, frozen(server):
+            cursor.execute("insert into flow_period values ('flow', 'campaign', 'within', '{}')")
+
+    with ThreadPoolExecutor(1) as thread, pytest.raises(DatabaseUnavailable):
+        thread.submit(insert_into_ice).result(PATIENCE_S)
+    eventually(database.ping)
+    assert "within" not in periods(urls)
+
+
+class FreezesAtCommit:
+    """A database whose server freezes once every statement of a transaction was answered."""
+
+    def __init__(self, database: Database, server: EmbeddedPostgres) -> None:
+        self._database, self._server = database, server
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        with ExitStack() as thaw, self._database.transaction() as cursor:
+            yield cursor
+            thaw.enter_context(frozen(self._server))
+
+
+def test_a_commit_without_an_answer_is_safe_to_repeat(server: EmbeddedPostgres, urls: DatabaseUrls, database: Database) -> None:
+    def entry() -> LoggedRequest:
+        one = np.ones(1)
+        return LoggedRequest(
+            str(uuid.uuid4()), "at-commit", "d", "1", {}, "e", ["a"], one.astype(int), one.reshape(1, 1), one, one > 0, 1, 0, "test"
+        )
+
+    iced = PostgresPredictionLog(FreezesAtCommit(database, server))  # type: ignore[arg-type]
+    with pytest.raises(DatabaseUnavailable):
+        iced.append(entry(), idempotency_key="k", body_sha256="body", reply=b"first")
+    log = PostgresPredictionLog(database)
+    eventually(database.ping)
+    again = log.append(entry(), idempotency_key="k", body_sha256="body", reply=b"second")
+    stored = log.stored_reply("at-commit", "k")
+    assert stored is not None and stored.reply == (b"second" if again is None else b"first")
+    assert log.count("at-commit") == 1
+
+
+def test_a_killed_server_comes_back(server: EmbeddedPostgres, urls: DatabaseUrls, database: Database) -> None:
+    finish(database, "before")
+    postmaster = server.pid()
+    assert postmaster is not None
+    with pytest.raises(DatabaseUnavailable), database.transaction() as cursor:
+        cursor.execute("insert into flow_period values ('flow', 'campaign', 'during', '{}')")
+        os.kill(postmaster, signal.SIGQUIT)  # what `pg_ctl stop -m immediate` sends
+        until = time.monotonic() + PATIENCE_S
+        while server.pid() is not None and time.monotonic() < until:
+            time.sleep(0.05)
+    with pytest.raises(DatabaseUnavailable):
+        database.ping()
+    server.start()
+    eventually(lambda: finish(database, "after"))
+    assert {"before", "after"} <= periods(urls)
+    assert "during" not in periods(urls)
+
+
+def test_connections_lost_while_idle_fail_nobody(urls: DatabaseUrls, server: EmbeddedPostgres, database: Database) -> None:
+    database.ping()
+    with database.statement() as cursor:
+        row = cursor.execute("select pg_backend_pid()").fetchone()
+    assert row is not None
+    with psycopg.connect(urls.app_url, autocommit=True) as other:
+        # The same role may end its own sessions.
+        other.execute("select pg_terminate_backend(%s, 5000)", (row[0],))
+    database.ping()
+
+
+def test_more_threads_than_connections(urls: DatabaseUrls) -> None:
+    patient = Database(urls.app_url, pool_size=3, timeout_s=30.0)
+    with ThreadPoolExecutor(20) as threads:
+        list(threads.map(lambda i: finish(patient, f"many-{i}"), range(60)))
+    patient.close()
+    assert {f"many-{i}" for i in range(60)} <= periods(urls)
+
+
+def test_all_connections_taken(urls: DatabaseUrls) -> None:
+    small = Database(urls.app_url, pool_size=1, timeout_s=0.2)
+    with small.transaction(30.0), pytest.raises(DatabaseUnavailable):
+        small.ping()
+    eventually(small.ping)
+    small.close()
+
+
+def test_a_statement_that_takes_too_long(database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable), database.transaction(0.2) as cursor:
+        cursor.execute("select pg_sleep(60)")
+    database.ping()
+
+
+def test_a_longer_limit_is_for_one_transaction(database: Database) -> None:
+    with database.transaction(30.0) as cursor:
+        cursor.execute("select pg_sleep(%s)", (TIMEOUT_S * 1.5,))
+    with database.statement() as cursor:
+        assert cursor.execute("show statement_timeout").fetchone() == ("1s",)
+
+
+def test_starting_without_a_server_tells_no_secret() -> None:
+    absent = Database("postgresql://somebody:secret-word@127.0.0.1:1/propensity", timeout_s=TIMEOUT_S)
+    with pytest.raises(DatabaseUnavailable) as caught:
+        absent.ping()
+    assert "secret-word" not in str(caught.value) and "somebody" not in str(caught.value)
+    absent.close()
+
+
+def test_a_closed_database_is_unavailable(urls: DatabaseUrls) -> None:
+    closed = Database(urls.app_url)
+    closed.ping()
+    closed.close()
+    with pytest.raises(DatabaseUnavailable):
+        closed.ping()
+
+
+def test_a_database_without_tables_asks_for_migrations(server: EmbeddedPostgres) -> None:
+    empty = Database(server.create_database("empty").app_url, timeout_s=TIMEOUT_S)
+    with pytest.raises(DatabaseUnavailable, match="migration"):
+        finish(empty, "x")
+    empty.close()
+    server.drop_database("empty")
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"])
+def test_a_text_that_cannot_be_stored_is_not_an_outage(database: Database, text: str) -> None:
+    with pytest.raises(DataError) as caught:
+        finish(database, text)
+    assert caught.value.__suppress_context__
+    database.ping()
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(SettingsInvalid) as caught:
+        Database("secret-word://:not an address")
+    assert "secret-word" not in str(caught.value)
