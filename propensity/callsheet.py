@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -11,21 +12,22 @@ from propensity.errors import RowIssue
 from propensity.prediction_id import prediction_id
 from propensity.scoring import ScoredList
 
-_CONTROLS = ("\t", "\r", "\n")
+_CELL_ENDS = re.compile(r"([;\r\n])")
 
 
 def safe_cell(text: str) -> str:
-    """The text, with an apostrophe where a spreadsheet would run it, or what follows a semicolon in it, as a formula.
+    """The text, with an apostrophe where a spreadsheet would run it, or what follows a semicolon or line end in it, as a formula.
 
     A spreadsheet of half of Europe separates cells by semicolons, whatever the file does. Blanks, quotes and invisible characters
     in front do not help an attacker, nor do full-width and small forms. Source: OWASP, "CSV injection".
     """
-    return ";".join("'" + part if _is_formula(part) else part for part in text.split(";"))
+    safe = "".join("'" + part if _is_formula(part) else part for part in _CELL_ENDS.split(text))
+    return "'" + safe if text.startswith(("\r", "\n")) else safe
 
 
 def _is_formula(text: str) -> bool:
     first = next((ch for ch in text if ch.isprintable() and not ch.isspace() and ch not in "\"'"), "")
-    return text.startswith(_CONTROLS) or unicodedata.normalize("NFKC", first).startswith(("=", "+", "-", "@"))
+    return text.startswith("\t") or unicodedata.normalize("NFKC", first).startswith(("=", "+", "-", "@"))
 
 
 def call_sheet(scored: ScoredList, request_id: str) -> bytes:

@@ -14,9 +14,9 @@ Labels = npt.NDArray[np.bool_]
 def evaluate(scores: FloatArray, positive: Labels, economics: Economics) -> dict[str, float]:
     """All figures of one evaluation, by name.
 
-    ``roc_auc``, ``pr_auc``, ``precision``, ``recall``, ``f1``, ``lift_at_10``, ``lift_at_30``, ``capture_at_30`` and ``profit_per_1000``: higher is
-    better. ``brier``, ``log_loss``, ``ece``: lower is better. Those that need a threshold use the break-even score. ``roc_auc`` and
-    ``pr_auc`` are NaN where only one class is present.
+    Higher is better: ``roc_auc``, ``pr_auc``, ``precision``, ``recall``, ``f1``, ``lift_at_10``, ``lift_at_30``, ``capture_at_30``,
+    ``profit_per_1000``. Lower is better: ``brier``, ``log_loss``, ``ece``. Those that need a threshold use the break-even score.
+    ``roc_auc`` and ``pr_auc`` are NaN where only one class is present.
     """
     from sklearn import metrics as sk
 

@@ -10,6 +10,6 @@ RETRIES = 3
 DELAYS_S = (1.0, 5.0, 20.0)
 
 
-def is_store_error(task: Any, task_run: Any, state: Any) -> bool:
+def is_store_error(_task: Any, _task_run: Any, state: Any) -> bool:
     """Prefect's ``retry_condition_fn``: whether a task failed because a store did not answer."""
     return isinstance(state.result(raise_on_failure=False), StoreError)

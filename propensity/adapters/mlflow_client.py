@@ -43,6 +43,8 @@ def mlflow_client(uri: str) -> Iterator[MlflowClient]:
     """
     # Read when mlflow is imported: before that is the only moment at which it can be said.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # It would print the server's address, and with it a password in that address.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     with _quiet():
         from boto3.exceptions import Boto3Error
         from botocore.exceptions import BotoCoreError, ClientError

@@ -30,10 +30,10 @@ class _PgArrayDumper(Dumper):
 
     format = Format.BINARY
 
-    def get_key(self, obj: PgArray, format: object) -> Any:
+    def get_key(self, obj: PgArray, format: object) -> Any:  # noqa: ARG002 (psycopg's signature)
         return (type(self), obj.values.dtype.kind)
 
-    def upgrade(self, obj: PgArray, format: object) -> _PgArrayDumper:
+    def upgrade(self, obj: PgArray, format: object) -> _PgArrayDumper:  # noqa: ARG002
         dumper = type(self)(self.cls)
         dumper.oid = _KINDS[obj.values.dtype.kind][0]
         return dumper

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 from propensity.adapters.database import Database
+from propensity.adapters.mlflow_registry import MlflowRegistry
 from propensity.adapters.monitor_runs import PostgresMonitorStore
 from propensity.adapters.object_store import open_store
 from propensity.adapters.outcomes import PostgresOutcomeStore
@@ -29,13 +30,7 @@ class Platform:
     ledger: PromotionLedger
     monitors: MonitorStore
     periods: PeriodStore
-
-    @cached_property
-    def registry(self) -> ModelRegistry:
-        """MLflow, imported on first use: it takes seconds."""
-        from propensity.adapters.mlflow_registry import MlflowRegistry
-
-        return MlflowRegistry(self.settings.mlflow_url.get_secret_value(), self.settings.mlflow_artifacts)
+    registry: ModelRegistry
 
 
 def open_platform(settings: Settings) -> Platform:
@@ -53,6 +48,7 @@ def open_platform(settings: Settings) -> Platform:
         ledger=PostgresPromotionLedger(database),
         monitors=PostgresMonitorStore(database),
         periods=PostgresPeriodStore(database),
+        registry=MlflowRegistry(settings.mlflow_url.get_secret_value(), settings.mlflow_artifacts),
     )
 
 

@@ -40,7 +40,9 @@ CAMPAIGN = Campaign(
         Categorical("VisitorType", ("New_Visitor", "Other", "Returning_Visitor")),
         Categorical("Weekend", ("FALSE", "TRUE")),
     ),
-    excluded=(("PageValues", "computed from the value of the pages seen before a purchase: known only once the visit is over, nearly the label"),),
+    excluded=(
+        ("PageValues", "computed from the value of the pages seen before a purchase: known only once the visit is over, nearly the label"),
+    ),
     economics=Economics(contact_cost=Decimal("2"), conversion_value=Decimal("10"), currency="EUR"),
     gates=(Gate("roc_auc", at_least=0.6), Gate("profit_per_1000", versus_champion=0.0)),
     leak_guard=LeakGuard(roc_auc_above=0.86),

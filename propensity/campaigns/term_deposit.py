@@ -37,9 +37,21 @@ CAMPAIGN = Campaign(
         Numeric("age", low=17, high=98, unit="years", integer=True),
         Categorical(
             "job",
-            ("admin.", "blue-collar", "entrepreneur", "housemaid", "management", "retired", "self-employed", "services",
-             "student", "technician", "unemployed", "unknown"),
-        ),  # fmt: skip
+            (
+                "admin.",
+                "blue-collar",
+                "entrepreneur",
+                "housemaid",
+                "management",
+                "retired",
+                "self-employed",
+                "services",
+                "student",
+                "technician",
+                "unemployed",
+                "unknown",
+            ),
+        ),
         Categorical("marital", ("divorced", "married", "single", "unknown")),
         Categorical(
             "education",
@@ -56,7 +68,14 @@ CAMPAIGN = Campaign(
         ),
         Categorical("day_of_week", ("mon", "tue", "wed", "thu", "fri"), description="day of the call"),
         Numeric("campaign", low=1, high=100, unit="calls", integer=True, description="calls to this customer in this campaign"),
-        Numeric("pdays", low=0, high=999, unit="days", integer=True, description="days since the last call of an earlier campaign; 999: never called"),
+        Numeric(
+            "pdays",
+            low=0,
+            high=999,
+            unit="days",
+            integer=True,
+            description="days since the last call of an earlier campaign; 999: never called",
+        ),
         Numeric("previous", low=0, high=50, unit="calls", integer=True, description="calls before this campaign"),
         Categorical("poutcome", ("nonexistent", "failure", "success"), description="outcome of the previous campaign"),
         Numeric("emp.var.rate", low=-10, high=10, unit="percent", description="employment variation rate, quarterly"),
@@ -81,24 +100,72 @@ CAMPAIGN = Campaign(
         rows=20_000,
         intercept=-2.6,
         draws={
-            "job": Choice({
-                "admin.": 25, "blue-collar": 22, "technician": 16, "services": 10, "management": 7, "retired": 4, "entrepreneur": 4,
-                "self-employed": 3, "housemaid": 3, "unemployed": 3, "student": 2, "unknown": 1,
-            }),
+            "job": Choice(
+                {
+                    "admin.": 25,
+                    "blue-collar": 22,
+                    "technician": 16,
+                    "services": 10,
+                    "management": 7,
+                    "retired": 4,
+                    "entrepreneur": 4,
+                    "self-employed": 3,
+                    "housemaid": 3,
+                    "unemployed": 3,
+                    "student": 2,
+                    "unknown": 1,
+                }
+            ),
             "age": Given("job", {"retired": Normal(62, 9), "student": Normal(26, 5)}, otherwise=Normal(39, 9)),
             "marital": Given(
                 "job",
-                {"student": Choice({"single": 94, "married": 5, "divorced": 1}), "retired": Choice({"married": 74, "divorced": 20, "single": 6})},
+                {
+                    "student": Choice({"single": 94, "married": 5, "divorced": 1}),
+                    "retired": Choice({"married": 74, "divorced": 20, "single": 6}),
+                },
                 otherwise=Choice({"married": 61, "single": 28, "divorced": 11, "unknown": 0.2}),
             ),
             "education": Given(
                 "job",
                 {
-                    "blue-collar": Choice({"basic.9y": 39, "basic.4y": 25, "basic.6y": 15, "high.school": 10, "professional.course": 5, "university.degree": 1, "unknown": 5}),
-                    "management": Choice({"university.degree": 71, "high.school": 10, "professional.course": 3, "basic.9y": 6, "basic.4y": 3, "basic.6y": 3, "unknown": 4}),
-                    "technician": Choice({"professional.course": 49, "university.degree": 27, "high.school": 13, "basic.9y": 6, "unknown": 5}),
+                    "blue-collar": Choice(
+                        {
+                            "basic.9y": 39,
+                            "basic.4y": 25,
+                            "basic.6y": 15,
+                            "high.school": 10,
+                            "professional.course": 5,
+                            "university.degree": 1,
+                            "unknown": 5,
+                        }
+                    ),
+                    "management": Choice(
+                        {
+                            "university.degree": 71,
+                            "high.school": 10,
+                            "professional.course": 3,
+                            "basic.9y": 6,
+                            "basic.4y": 3,
+                            "basic.6y": 3,
+                            "unknown": 4,
+                        }
+                    ),
+                    "technician": Choice(
+                        {"professional.course": 49, "university.degree": 27, "high.school": 13, "basic.9y": 6, "unknown": 5}
+                    ),
                 },
-                otherwise=Choice({"university.degree": 38, "high.school": 33, "basic.9y": 9, "professional.course": 6, "basic.4y": 6, "basic.6y": 3, "illiterate": 0.1, "unknown": 5}),
+                otherwise=Choice(
+                    {
+                        "university.degree": 38,
+                        "high.school": 33,
+                        "basic.9y": 9,
+                        "professional.course": 6,
+                        "basic.4y": 6,
+                        "basic.6y": 3,
+                        "illiterate": 0.1,
+                        "unknown": 5,
+                    }
+                ),
             ),
             "default": Choice({"no": 79, "unknown": 21, "yes": 0.01}),
             "housing": Choice({"yes": 52, "no": 45, "unknown": 3}),
@@ -111,7 +178,10 @@ CAMPAIGN = Campaign(
             "previous": Given("poutcome", {"nonexistent": Constant(0)}, otherwise=Poisson(0.4, offset=1)),
             "pdays": Given(
                 "poutcome",
-                {"success": Mixture(((0.95, Uniform(1, 20)), (0.05, Constant(999)))), "failure": Mixture(((0.1, Uniform(1, 20)), (0.9, Constant(999))))},
+                {
+                    "success": Mixture(((0.95, Uniform(1, 20)), (0.05, Constant(999)))),
+                    "failure": Mixture(((0.1, Uniform(1, 20)), (0.9, Constant(999)))),
+                },
                 otherwise=Constant(999),
             ),
             "emp.var.rate": Path((1.1, 1.4, 1.4, -0.1, -1.8, -1.8, -2.9, -3.4, -1.8, -1.1)),
@@ -122,12 +192,13 @@ CAMPAIGN = Campaign(
         },
         excluded_draws={"duration": LogNormal(180, 0.8)},
         effects=(
-            Lift("poutcome", {"success": 1.9, "failure": -0.2}),
-            Lift("contact", {"telephone": -0.5}),
-            Lift("job", {"retired": 0.4, "student": 0.5, "blue-collar": -0.25}),
-            Lift("default", {"unknown": -0.3}),
-            Slope("euribor3m", per_unit=-0.55, around=3.0),
-            Slope("campaign", per_unit=-0.06, around=2.0),
+            Lift("poutcome", {"success": 2.2, "failure": -0.3}),
+            Lift("contact", {"telephone": -0.9}),
+            Lift("job", {"retired": 0.7, "student": 0.8, "admin.": 0.2, "blue-collar": -0.5, "services": -0.3}),
+            Lift("education", {"university.degree": 0.4, "basic.9y": -0.3, "basic.6y": -0.3}),
+            Lift("default", {"unknown": -0.5}),
+            Slope("euribor3m", per_unit=-0.35, around=3.0),
+            Slope("campaign", per_unit=-0.15, around=2.0),
         ),
     ),
 )

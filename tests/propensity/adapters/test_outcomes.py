@@ -67,7 +67,8 @@ def test_a_customer_means_the_latest_prediction_before_the_observation(
     stores: Database, outcomes: PostgresOutcomeStore, campaign: str
 ) -> None:
     old, new = scored(stores, campaign, "a", "b"), scored(stores, campaign, "b", "a", "a")
-    assert old.received_at and new.received_at
+    assert old.received_at
+    assert new.received_at
     moment = timedelta(microseconds=1)
     sent = [
         Outcome(True, old.received_at, customer_id="a"),
@@ -120,7 +121,8 @@ def test_several_senders_at_once(stores: Database, outcomes: PostgresOutcomeStor
 def test_only_the_window_is_labelled(stores: Database, outcomes: PostgresOutcomeStore, campaign: str) -> None:
     first, second = scored(stores, campaign, "a"), scored(stores, campaign, "a")
     outcomes.record(campaign, [Outcome(True, None, prediction_id(r.request_id, 1)) for r in (first, second)], "test")
-    assert first.received_at and second.received_at
+    assert first.received_at
+    assert second.received_at
     (only,) = outcomes.labelled(campaign, first.received_at, second.received_at)
     assert only.prediction_id == prediction_id(first.request_id, 1)
 

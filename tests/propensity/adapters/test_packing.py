@@ -36,7 +36,7 @@ def test_categories_and_constants_are_narrow() -> None:
     assert len(pack(np.column_stack([codes, constants]))) < 1_100
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"\x63" + b[1:], lambda b: b""])
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"\x63" + b[1:], lambda _: b""])
 def test_damaged_bytes_are_refused(damage: object) -> None:
     packed = pack(np.random.default_rng(0).random((50, 3)))
     with pytest.raises(DataError):

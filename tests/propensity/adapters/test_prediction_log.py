@@ -73,7 +73,8 @@ def test_a_request_comes_back_to_the_bit(log: PostgresPredictionLog, campaign: s
     assert append(log, request) is None
     stored = log.request(request.request_id)
     assert same(stored, request)
-    assert stored.received_at is not None and stored.received_at.utcoffset() == timedelta(0)
+    assert stored.received_at is not None
+    assert stored.received_at.utcoffset() == timedelta(0)
     assert log.count(campaign) == rows
 
 
@@ -101,7 +102,8 @@ def test_a_window_is_half_open_and_in_order(log: PostgresPredictionLog, campaign
     assert [s.request_id for s in stored] == [r.request_id for r in requests]
     assert all(same(s, r) for s, r in zip(stored, requests, strict=True))
     second, last = stored[1].received_at, stored[-1].received_at
-    assert second is not None and last is not None
+    assert second is not None
+    assert last is not None
     assert [r.request_id for r in log.window(campaign, second, last)] == [r.request_id for r in requests[1:-1]]
 
 

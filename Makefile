@@ -1,0 +1,78 @@
+# `make help` says what there is. Every target sets up what it needs.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+READY := .venv/.installed
+SETS := api lambda flows infra dev bootstrap
+LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+# Without compiled files every command would compile hundreds of modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup demo test check format up down rollback synth docs lock upgrade clean
+
+# The command-line tool and the library read each other's files only within one major version.
+CDK := npx --yes aws-cdk@2.1147.0
+ENV ?= dev
+
+help: ## say what there is
+	@echo "make TARGET, where TARGET is one of"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "Variables, all optional:"
+	@echo "  PROPENSITY_DATA_DIR        folder with the public data files; without it they are fetched or drawn"
+	@echo "  PROPENSITY_HOME            state folder (.propensity)"
+	@echo "  PROPENSITY_API_PORT        port of the scoring service; likewise PROPENSITY_PREFECT_PORT, PROPENSITY_MLFLOW_PORT"
+	@echo "  PROPENSITY_DATABASE_URL    a Postgres of your own, with PROPENSITY_OWNER_URL and PROPENSITY_MLFLOW_URL"
+	@echo "  PYTHON                     the Python (3.11 or newer) to make .venv with"
+
+setup: $(READY) ## make .venv with every locked package
+
+$(READY): requirements/dev.txt requirements/bootstrap.txt pyproject.toml local/link.py local/setup.sh
+	@local/setup.sh
+
+demo: $(READY) ## the main job from nothing to a scored, logged and monitored list
+	@$(BIN)/python -m local.demo
+
+test: $(READY) ## every test
+	@$(BIN)/python -m pytest
+
+check: $(READY) ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+up: $(READY) ## start the local platform and keep it running
+	@$(BIN)/python -m local.up
+
+down: $(READY) ## stop what `make up` started
+	@$(BIN)/python -m local.down
+
+rollback: $(READY) ## put the previous model back: make rollback CAMPAIGN=term-deposit
+	@test -n "$(CAMPAIGN)" || { echo "rollback: name the campaign, as in make rollback CAMPAIGN=term-deposit" >&2; exit 2; }
+	@$(BIN)/propensity rollback "$(CAMPAIGN)"
+
+synth: $(READY) ## make the AWS templates into build/cdk: make synth ENV=dev
+	$(CDK) synth --quiet -c env=$(ENV)
+
+docs: $(READY) ## generate the documents that are derived from the code
+	@$(BIN)/python -m local.docs
+
+lock: $(READY) ## pin every dependency again, keeping the versions pinned now
+	$(LOCK) --extra dev --extra bootstrap --output-file requirements/constraints.txt
+	set -e; for set in $(SETS); do \
+		$(LOCK) --generate-hashes --extra $$set --constraint requirements/constraints.txt --output-file requirements/$$set.txt; \
+	done
+
+upgrade: ## pin the newest versions that fit together
+	@$(MAKE) lock LOCK="$(LOCK) --upgrade"
+
+clean: ## remove caches and reports; .venv and the state folder stay
+	rm -rf build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

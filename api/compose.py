@@ -1,0 +1,35 @@
+"""Puts the process together: the only place of the service that knows which adapters stand behind the ports."""
+
+from __future__ import annotations
+
+from api.models import LiveModels
+from api.services import Services
+from propensity.adapters.database import Database
+from propensity.adapters.object_store import open_store
+from propensity.adapters.outcomes import PostgresOutcomeStore
+from propensity.adapters.prediction_log import PostgresPredictionLog
+from propensity.adapters.promotions import PostgresPromotionLedger
+from propensity.campaigns import all_campaigns
+from propensity.errors import SettingsInvalid
+from propensity.settings import Settings
+
+# Postgres refuses or the caller hears 503: no request waits longer for it (seconds).
+DATABASE_TIMEOUT_S = 2.0
+
+
+def compose(settings: Settings) -> Services:
+    """Services over Postgres and object storage. Contacts neither. Raises SettingsInvalid where an address is missing."""
+    address = settings.database_url.get_secret_value()
+    if not address:
+        raise SettingsInvalid("PROPENSITY_DATABASE_URL is not set; it looks like postgresql://user:password@host:5432/propensity")
+    # One connection more than requests, so that looking for promotions never waits behind them.
+    database = Database(address, pool_size=settings.api_threads + 1, timeout_s=DATABASE_TIMEOUT_S)
+    campaigns = all_campaigns()
+    store = open_store(settings.store_url, endpoint_url=settings.s3_endpoint_url)
+    return Services(
+        campaigns=campaigns,
+        models=LiveModels(campaigns, store, PostgresPromotionLedger(database), reload_s=settings.reload_s),
+        log=PostgresPredictionLog(database),
+        outcomes=PostgresOutcomeStore(database),
+        database=database,
+    )

@@ -1,0 +1,65 @@
+"""Health, the description of the interface, and the front page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, render_template
+
+from api.models import LEDGER
+from api.openapi import openapi
+from api.replies import json_reply
+from api.services import Services
+from propensity.errors import StoreError
+
+PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+def livez(_services: Services) -> Response:
+    """The process answers. Looks at nothing else: an outage of a store must not make a balancer replace healthy tasks."""
+    return json_reply({"status": "live"})
+
+
+def readyz(services: Services) -> Response:
+    """Whether a prediction can be answered now: 200, or 503 with each check and its reason.
+
+    A campaign without a model, or with an older one than was promoted, is told under ``models``; one live model is enough to be ready.
+    """
+    database = _database(services)
+    live = {name: services.models.get(name) for name in services.campaigns}
+    checks: dict[str, Any] = {
+        "process": {"ok": not services.draining.is_set(), "reason": "the process is ending" if services.draining.is_set() else None},
+        "database": {"ok": database is None, "reason": database},
+        "live_model": {
+            "ok": any(live.values()),
+            "reason": None if any(live.values()) else "no campaign has a live model: train and promote one",
+        },
+    }
+    problems = services.models.problems
+    models = {
+        name: {"version": None if found is None else found.model.version, "problem": problems.get(name)} for name, found in live.items()
+    }
+    ready = all(check["ok"] for check in checks.values())
+    body = {"status": "ready" if ready else "not ready", "checks": checks, "models": models, LEDGER: {"problem": problems.get(LEDGER)}}
+    return json_reply(body, 200 if ready else 503)
+
+
+def get_openapi(services: Services) -> Response:
+    """The interface as OpenAPI 3.1."""
+    return json_reply(openapi(services.campaigns))
+
+
+def index(services: Services) -> Response:
+    """The front page."""
+    campaigns = [(campaign, services.models.get(name)) for name, campaign in services.campaigns.items()]
+    reply = Response(render_template("index.html", campaigns=campaigns), mimetype="text/html")
+    reply.headers["Content-Security-Policy"] = PAGE_POLICY
+    return reply
+
+
+def _database(services: Services) -> str | None:
+    try:
+        services.database.ping()
+    except StoreError as exc:
+        return str(exc)
+    return None

@@ -1,0 +1,82 @@
+"""Every error as application/problem+json (RFC 9457) with a stable ``code``."""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from api.replies import PROBLEM, encode, errors_json
+from propensity.errors import PropensityError, RowIssue, StoreError, TooLarge
+
+logger = logging.getLogger("propensity.api")
+RETRY_AFTER_S = 2
+_DETAILS = {
+    404: "there is nothing at this address; /openapi.json lists what there is",
+    405: "this address does not take this method; the Allow header says which it takes",
+}
+
+
+def problem(status: int, code: str, detail: str, request_id: str, issues: tuple[RowIssue, ...] = ()) -> bytes:
+    """The body of an error reply."""
+    body: dict[str, Any] = {
+        "type": f"urn:propensity:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": request_id,
+    }
+    return encode({**body, **errors_json(issues)} if issues else body)
+
+
+def add_handlers(app: Flask) -> None:
+    """Answer every exception of a request with a problem."""
+    app.register_error_handler(PropensityError, _on_purpose)
+    app.register_error_handler(RequestEntityTooLarge, _too_large)
+    app.register_error_handler(HTTPException, _by_flask)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _reply(status: int, code: str, detail: str, issues: tuple[RowIssue, ...] = ()) -> Response:
+    g.code = code
+    reply = Response(problem(status, code, detail, g.request_id, issues), status=status, mimetype=PROBLEM)
+    if status in (429, 503):
+        reply.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return reply
+
+
+def _on_purpose(error: PropensityError) -> Response:
+    if isinstance(error, StoreError):
+        logger.warning(str(error), extra={"fields": {"event": "store_unavailable", "request_id": g.request_id, "code": error.code}})
+    return _reply(error.status, error.code, str(error), getattr(error, "issues", ()))
+
+
+def _too_large(_error: RequestEntityTooLarge) -> Response:
+    return _on_purpose(TooLarge(body_too_large()))
+
+
+def body_too_large() -> str:
+    """What to do with a body over the limit."""
+    return "the body is over 10 MiB; send fewer rows at a time, or score a file: propensity score FILE"
+
+
+def _by_flask(error: HTTPException) -> Response:
+    status = error.code or 500
+    name = re.sub(r"[^a-z]+", "_", HTTPStatus(status).phrase.lower()).strip("_")
+    reply = _reply(status, name, _DETAILS.get(status, HTTPStatus(status).description or HTTPStatus(status).phrase))
+    for header, value in error.get_headers():
+        if header == "Allow":
+            reply.headers[header] = value
+    return reply
+
+
+def _unexpected(error: Exception) -> Response:
+    # The outermost edge. The reply says nothing of the inside; the log says where, not with which values.
+    fields = {"event": "unexpected_error", "request_id": g.request_id}
+    logger.error("unexpected error", exc_info=error, extra={"fields": fields})
+    return _reply(500, "internal_error", "something went wrong on our side; tell the operators the request id")

@@ -1,0 +1,35 @@
+"""Replies as JSON. Floats are written with the digits that read back to the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from flask import Response
+
+from propensity.errors import RowIssue
+
+JSON = "application/json"
+PROBLEM = "application/problem+json"
+MAX_ERRORS = 1_000
+_ENCODER = msgspec.json.Encoder()
+
+
+def encode(value: object) -> bytes:
+    """Compact JSON bytes."""
+    return _ENCODER.encode(value)
+
+
+def json_reply(value: object, status: int = 200, mimetype: str = JSON) -> Response:
+    """A reply with ``value`` as its body."""
+    return Response(encode(value), status=status, mimetype=mimetype)
+
+
+def errors_json(issues: Sequence[RowIssue]) -> dict[str, Any]:
+    """The first ``MAX_ERRORS`` issues and how many there are in all."""
+    return {"errors": list(_issues(issues[:MAX_ERRORS])), "errors_total": len(issues)}
+
+
+def _issues(issues: Iterable[RowIssue]) -> Iterable[dict[str, Any]]:
+    return ({"row": i.row, "column": i.column, "code": i.code, "message": i.message} for i in issues)

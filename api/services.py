@@ -1,0 +1,70 @@
+"""Everything that the web layer asks of the rest of the platform, as one value."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Protocol
+
+from api.models import LiveModels
+from propensity.campaign import Campaign
+from propensity.errors import NotFound
+from propensity.ports import OutcomeStore, PredictionLog
+
+
+class Pingable(Protocol):
+    """Something that can be asked for a sign of life."""
+
+    def ping(self) -> None:
+        """Raises StoreError where there is none."""
+
+
+def utc_now() -> datetime:
+    """The present time, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """A fresh request id: a random UUID."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a request needs. Tests put fakes in the place of stores, and a fixed clock.
+
+    Attributes
+    ----------
+    campaigns : mapping of name to Campaign
+    models : LiveModels
+        The live model of each campaign.
+    log, outcomes : the stores of predictions and of what happened later
+    database : Pingable
+        The Postgres behind both, for ``/readyz``.
+    draining : Event
+        Set once the process was asked to end: ``/readyz`` then refuses.
+    """
+
+    campaigns: Mapping[str, Campaign]
+    models: LiveModels
+    log: PredictionLog
+    outcomes: OutcomeStore
+    database: Pingable
+    clock: Callable[[], datetime] = utc_now
+    new_request_id: Callable[[], str] = new_id
+    draining: threading.Event = field(default_factory=threading.Event)
+
+    def campaign(self, name: str) -> Campaign:
+        """The campaign of that name. Raises NotFound, naming those that exist."""
+        if name not in self.campaigns:
+            raise NotFound(f"there is no campaign of that name; there are: {', '.join(self.campaigns)}")
+        return self.campaigns[name]
+
+    @cached_property
+    def declarations(self) -> Mapping[str, str]:
+        """Digest of each campaign's declaration."""
+        return {name: campaign.digest() for name, campaign in self.campaigns.items()}

@@ -1,0 +1,56 @@
+"""JSON as RFC 8259 has it, and stricter: no NaN, no infinity, no key twice, no lone surrogate, bounded depth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from propensity.errors import Malformed
+
+_DECODER = msgspec.json.Decoder()
+# A colon that ends a key follows the key's quote or white space. So these counts are an upper bound of the keys in the text.
+_BEFORE_VALUES = (b'":', b" :", b"\t:", b"\n:", b"\r:")
+_TWICE = "an object names the same key twice"
+
+
+def parse_json(data: bytes) -> Any:
+    """The value that ``data`` holds. Raises Malformed with the place, never with the text itself."""
+    try:
+        value = _DECODER.decode(data)
+        _refuse_twice(data, _keys(value))
+    except RecursionError as exc:
+        raise Malformed("the JSON is nested too deeply") from exc
+    except UnicodeDecodeError as exc:
+        raise Malformed("the JSON is not UTF-8") from exc
+    except msgspec.ValidationError as exc:
+        raise Malformed("the JSON holds a number that is out of range") from exc
+    except msgspec.DecodeError as exc:
+        # msgspec says what is wrong and at which byte, and quotes nothing.
+        raise Malformed(f"the text cannot be read as JSON: {exc}" if data else "the body is empty") from exc
+    return value
+
+
+def _keys(value: Any) -> int:
+    """Keys of an object, or of the objects in a list, one level down: rows hold no objects of their own."""
+    if isinstance(value, dict):
+        return len(value) + sum(_keys(v) for v in value.values() if type(v) in (dict, list))
+    return sum(len(v) for v in value if type(v) is dict) if isinstance(value, list) else 0
+
+
+def _refuse_twice(data: bytes, keys: int) -> None:
+    """Raises Malformed where the text names more keys than were decoded. Counts first: reading twice is for texts that leave a doubt."""
+    if data.count(b":") == keys or sum(map(data.count, _BEFORE_VALUES)) == keys:
+        return
+    try:
+        json.loads(data, object_pairs_hook=_unique, parse_int=len, parse_float=len)
+    except ValueError as exc:
+        raise Malformed("the text cannot be read as JSON") from exc
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Malformed(_TWICE)
+    return found

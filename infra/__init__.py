@@ -1,0 +1,1 @@
+"""The platform on AWS, as CDK stacks. The command line starts `infra.app`."""

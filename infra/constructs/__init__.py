@@ -1,0 +1,1 @@
+"""Constructs: what a part of the platform consists of on AWS."""

@@ -1,0 +1,1 @@
+"""Stacks: they wire constructs together and decide nothing else."""

@@ -1,0 +1,1 @@
+"""Functions on AWS Lambda, one folder each."""  # noqa: N999 - a keyword cannot be imported by statement; the runtime uses importlib

@@ -1,0 +1,200 @@
+"""The command line: ``propensity ingest | train | promote | retrain | rollback | score | monitor | history | campaigns``."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from local.environment import compose, environ, home_folder, start_databases
+from local.processes import Processes
+from propensity.campaigns import all_campaigns, campaign
+from propensity.errors import Malformed, PropensityError, RowIssue
+
+SHOWN_ISSUES = 10
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return the process exit code. Every expected error is one sentence on standard error."""
+    args = _parser().parse_args(argv)
+    try:
+        if hasattr(args, "campaign"):
+            campaign(args.campaign)
+        command: Callable[[argparse.Namespace], int] = args.run
+        with stores() if args.needs_stores else nullcontext():
+            return command(args)
+    except PropensityError as exc:
+        return fail(exc)
+    except BrokenPipeError:
+        return 0
+
+
+def fail(exc: PropensityError) -> int:
+    """Print an error with the first rows it names; return its exit code."""
+    print(f"error: {exc}", file=sys.stderr)
+    issues: Sequence[RowIssue] = getattr(exc, "issues", ())
+    for issue in issues[:SHOWN_ISSUES]:
+        if str(issue) not in str(exc):
+            print(f"  {issue}", file=sys.stderr)
+    return exc.exit_code
+
+
+@contextmanager
+def stores() -> Iterator[None]:
+    """The platform's stores, ready for this process: those of ``make up`` where they run, else started for this command alone."""
+    from propensity.adapters.migrate import migrate
+
+    home = home_folder()
+    urls, server, started = start_databases(home)
+    try:
+        migrate(urls.owner_url)
+        processes = Processes(home)
+        prefect, api = processes.running("prefect"), processes.running("api")
+        settings = compose(home, urls, api_port=api.port if api else None)
+        told = environ(
+            settings,
+            prefect_api_url=f"{prefect.page}/api" if prefect else None,
+            prefect_database_url=None if prefect else urls.prefect_url,
+        )
+        os.environ.update(told)
+        yield
+    finally:
+        if server is not None and started:
+            server.stop()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="propensity", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str, *, takes_campaign: bool = True) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run, needs_stores=takes_campaign)
+        if takes_campaign:
+            sub.add_argument("campaign", help="name of the campaign, as in term-deposit")
+        return sub
+
+    ingest = command("ingest", _ingest, "read, check and snapshot a data set")
+    retrain = command("retrain", _retrain, "ingest, train and promote")
+    for sub in (ingest, retrain):
+        sub.add_argument("--source", help="public, kaggle, synthetic[:rows[:seed]], a path, an address, postgresql://..., s3://...")
+    train = command("train", _train, "train a model on a snapshot and register it")
+    train.add_argument("--snapshot", help="snapshot id; the newest where none is given")
+    promote = command("promote", _promote, "judge a trained model and put it live if its gates pass")
+    promote.add_argument("--model", help="package digest; the newest where none is given")
+    rollback = command("rollback", _rollback, "put the previous live model back")
+    rollback.add_argument("--reason", default="asked for on the command line")
+    score = command("score", _score, "score a file of customers with the live model and log every prediction")
+    score.add_argument("file", type=Path, help="CSV or Parquet")
+    score.add_argument("--out", type=Path, help="where the call sheet goes; FILE.call-sheet.csv where none is given")
+    monitor = command("monitor", _monitor, "compare logged predictions with the training data")
+    monitor.add_argument("--since", help="start of the window, RFC 3339")
+    monitor.add_argument("--until", help="end of the window, RFC 3339")
+    command("history", _history, "who or what put which model live, on which evidence")
+    command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
+    return parser
+
+
+def _ingest(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from flows.ingest import ingest
+
+    return _show(ingest(name, args.source))
+
+
+def _retrain(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from flows.retrain import retrain
+
+    return _show(retrain(name, args.source, getpass.getuser())["promote"])
+
+
+def _train(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from flows.train import train
+
+    report = train(name, args.snapshot)
+    return _show({k: report[k] for k in ("digest", "split_text", "metrics", "random_split", "mlflow_version")})
+
+
+def _promote(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from flows.promote import promote
+
+    return _show(promote(name, args.model, getpass.getuser()))
+
+
+def _rollback(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from flows.promote import rollback_into
+    from propensity.adapters.platform import platform
+
+    result = rollback_into(platform(), name, reason=args.reason)
+    print(f"{name}: model {result['model_digest'][:12]} is live again")
+    return 0
+
+
+def _score(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from flows.score import score_to_file
+    from propensity.adapters.platform import platform
+
+    out: Path = args.out or args.file.with_name(args.file.name + ".call-sheet.csv")
+    result = score_to_file(platform(), name, args.file, out)
+    print(f"{result['scored']:,} of {result['received']:,} customers scored, {result['contact']:,} to contact: {out}")
+    if result["refused_rows"]:
+        print(f"{result['refused_rows']:,} rows refused: {result['errors']}")
+    return 0
+
+
+def _monitor(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from monitoring.flow import monitor
+
+    return _show(monitor(name, _time(args.since), _time(args.until)))
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise Malformed("--since and --until take RFC 3339 times, as in 2026-01-31T22:00:00+00:00") from exc
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _history(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from propensity.adapters.platform import platform
+
+    history = platform().ledger.history(name)
+    if not history:
+        print(f"{name}: nothing was promoted or refused yet")
+    for row in history:
+        print(f"{row.sequence:>4}  {row.created_at:%Y-%m-%d %H:%M:%S}  {row.action:<8}  {row.model_digest[:12]}  by {row.actor}")
+        for reason in row.reasons:
+            print(f"      {reason}")
+    return 0
+
+
+def _campaigns(_: argparse.Namespace) -> int:
+    for declared in all_campaigns().values():
+        print(f"{declared.name:<22} {declared.question}")
+    return 0
+
+
+def _show(result: dict[str, Any]) -> int:
+    print(json.dumps(result, indent=2, default=str))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Monitor: the daily flow that compares what was predicted with what the live model was trained on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from monitoring.job import monitor as run_monitor
+from monitoring.job import performance as run_performance
+from propensity.adapters.platform import platform
+from propensity.campaigns import campaign
+from propensity.ports import MonitorRun
+from propensity.retry import DELAYS_S, RETRIES, is_store_error
+
+
+@flow(name="monitor", log_prints=True)
+def monitor(campaign_name: str, since: datetime | None = None, until: datetime | None = None) -> dict[str, Any]:
+    """Compare predictions received in [since, until) with the training data.
+
+    Without a window: as many days as the campaign's PSI monitor declares, today (UTC) the last. The same window is monitored once. One
+    without predictions has the verdict ``no_data``.
+    """
+    until = until or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    window = campaign(campaign_name).monitor("psi")
+    since = since or until - timedelta(days=window.window_days if window else 7)
+    drift = compare_window(campaign_name, since, until)
+    realised = measure_window(campaign_name, since, until)
+    print(f"{campaign_name}: drift {drift['verdict']} over {drift['rows']:,} predictions, performance {realised['verdict']}")
+    return {"drift": drift, "performance": realised}
+
+
+@task(name="drift", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=list(DELAYS_S), retry_condition_fn=is_store_error)
+def compare_window(campaign_name: str, since: datetime, until: datetime) -> dict[str, Any]:
+    at = platform()
+    return summary(
+        run_monitor(
+            campaign(campaign_name), ledger=at.ledger, store=at.store, log=at.log, monitor_store=at.monitors, since=since, until=until
+        )
+    )
+
+
+@task(name="performance", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=list(DELAYS_S), retry_condition_fn=is_store_error)
+def measure_window(campaign_name: str, since: datetime, until: datetime) -> dict[str, Any]:
+    at = platform()
+    return summary(
+        run_performance(
+            campaign(campaign_name), ledger=at.ledger, log=at.log, outcomes=at.outcomes, monitor_store=at.monitors, since=since, until=until
+        )
+    )
+
+
+def summary(run: MonitorRun) -> dict[str, Any]:
+    """A monitor run as a flow returns it."""
+    per_column = [m for m in run.metrics if m.column is not None and m.metric == "psi"]
+    return {
+        "run_id": run.run_id,
+        "verdict": run.verdict,
+        "rows": run.rows,
+        "reference_rows": run.reference_rows,
+        "columns": len(per_column),
+        "drifted": sorted(m.column for m in per_column if m.verdict == "drift" and m.column),
+        "report_key": run.report_key,
+        "metrics": {m.metric: m.value for m in run.metrics if m.column is None},
+    }

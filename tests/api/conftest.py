@@ -1,0 +1,98 @@
+"""A scoring service over fakes, with real models made from random rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from api.app import create_app
+from api.models import LiveModels
+from api.services import Services
+from propensity.campaign import Campaign
+from propensity.campaigns import campaign
+from propensity.model import Model, save_package
+from propensity.ports import Promotion
+from tests.api.models import make_campaign, make_model, make_rows
+from tests.fakes import NOW, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+
+
+@dataclass
+class World:
+    """The service and everything behind it."""
+
+    campaigns: dict[str, Campaign]
+    database: FakeDatabase
+    store: FakeObjectStore
+    log: FakePredictionLog
+    outcomes: FakeOutcomeStore
+    ledger: FakePromotionLedger
+    models: LiveModels
+    services: Services
+    app: Flask
+
+    @property
+    def client(self) -> Any:
+        """A client whose replies are looked into without ceremony."""
+        return self.app.test_client()
+
+    def promote(self, model: Model, *, refresh: bool = True) -> None:
+        """Put a model live."""
+        save_package(self.store, model)
+        name = model.campaign.name
+        sequence = len(self.ledger.history(name)) + 1
+        live = self.ledger.live(name)
+        replaces = None if live is None else live.model_digest
+        self.ledger.append(Promotion(name, sequence, "promote", model.digest, model.version, replaces, ["passed"], {}, "tester"))
+        if refresh:
+            self.models.refresh()
+
+    def predict(self, body: Any, name: str = "term-deposit", **kwargs: Any) -> Any:
+        """POST predictions, as JSON."""
+        return self.client.post(f"/v1/campaigns/{name}/predictions", json=body, **kwargs)
+
+
+@pytest.fixture(scope="session")
+def deposit() -> Model:
+    """A model of the campaign term-deposit."""
+    return make_model(campaign("term-deposit"))
+
+
+@pytest.fixture(scope="session")
+def rival() -> Model:
+    """Another model of the same campaign, with other scores."""
+    return make_model(campaign("term-deposit"), seed=7)
+
+
+@pytest.fixture
+def make_world() -> Callable[..., World]:
+    """Builds a service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
+
+    def build(*extra: Campaign) -> World:
+        declared = {c.name: c for c in (campaign("term-deposit"), make_campaign(), *extra)}
+        database, store = FakeDatabase(), FakeObjectStore()
+        log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
+        outcomes = FakeOutcomeStore(log)
+        models = LiveModels(declared, store, ledger, reload_s=0.01)
+        services = Services(declared, models, log, outcomes, database, clock=lambda: NOW)
+        return World(declared, database, store, log, outcomes, ledger, models, services, create_app(services))
+
+    return build
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World], deposit: Model) -> Iterator[World]:
+    """A service with a live model of ``term-deposit``."""
+    built = make_world()
+    built.promote(deposit)
+    yield built
+    built.models.stop()
+
+
+@pytest.fixture(scope="session")
+def rows() -> list[dict[str, Any]]:
+    """Fifty rows that can be posted to ``term-deposit``."""
+    return make_rows(campaign("term-deposit"), 50, seed=3)

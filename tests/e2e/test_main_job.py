@@ -1,0 +1,176 @@
+"""Every step of the main job, for each campaign, through the programs that a person would use."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from local.client import call
+from local.environment import prefect_auth
+from local.processes import Processes
+from propensity.errors import DataError
+from tests.e2e.conftest import Machine
+
+pytestmark = pytest.mark.slow
+ROWS = 30
+WAIT_S = 30.0
+
+
+def _credit_card_file(path: Path) -> Path:
+    """Offers of two years in which visits to the branch decide."""
+    rng = np.random.default_rng(7)
+    n = 3_000
+    visits = rng.poisson(2, n)
+    yes = rng.random(n) < 1 / (1 + np.exp(2.5 - 0.7 * visits))
+    days = np.sort(rng.integers(0, 700, n)) + np.datetime64("2023-01-01")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file)
+        lines.writerow(["customer", "offered_on", "age", "income", "region", "branch_visits", "accepted"])
+        for i in range(n):
+            income = "" if i % 20 == 0 else int(rng.integers(800, 6000))
+            region = ("north", "south", "east", "west")[i % 4]
+            lines.writerow([f"C-{i}", days[i], int(rng.integers(18, 90)), income, region, visits[i], "yes" if yes[i] else "no"])
+    return path
+
+
+@pytest.fixture(scope="module", params=["term-deposit", "purchase-propensity", "credit-card"])
+def trained(request: pytest.FixtureRequest, machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A campaign whose model is live in the running service."""
+    name: str = request.param
+    folder = tmp_path_factory.mktemp(name)
+    source = str(_credit_card_file(folder / "offers.csv")) if name == "credit-card" else "synthetic:8000:3"
+    printed = machine.propensity("retrain", name, "--source", source)
+    result = json.loads(printed[printed.index("{\n") :])
+    assert result["decision"] == "promote", result
+    deadline = time.monotonic() + WAIT_S
+    while (call(f"{machine.api}/v1/campaigns/{name}")["live_model"] or {}).get("digest") != result["model_digest"]:
+        assert time.monotonic() < deadline, "the running service did not pick up the new model"
+        time.sleep(0.2)
+    return {"name": name, "digest": result["model_digest"], "folder": folder, "source": source}
+
+
+def _rows(machine: Machine, name: str, n: int) -> list[dict[str, Any]]:
+    """Rows that fit the campaign's own published schema: nothing is known about it here."""
+    declared = call(f"{machine.api}/v1/campaigns/{name}")
+    rng = np.random.default_rng(5)
+
+    def cell(feature: dict[str, Any]) -> Any:
+        if feature["kind"] == "categorical":
+            return feature["values"][int(rng.integers(len(feature["values"])))]
+        value = rng.uniform(feature["low"], feature["high"])
+        return round(value) if feature["integer"] else float(value)
+
+    return [{declared["id_column"]: f"K-{i}", **{f["name"]: cell(f) for f in declared["features"]}} for i in range(n)]
+
+
+def test_a_list_is_scored_logged_answered_and_monitored(machine: Machine, trained: dict[str, Any]) -> None:
+    name = trained["name"]
+    url = f"{machine.api}/v1/campaigns/{name}"
+    rows = _rows(machine, name, ROWS)
+    wrong = {**rows[0], next(iter(k for k in rows[0] if k.lower() != "id")): {}}
+    reply = call(f"{url}/predictions", [*rows, wrong])
+    assert reply["model"]["digest"] == trained["digest"]
+    assert reply["counts"] | {} == {**reply["counts"], "received": ROWS + 1, "scored": ROWS, "refused": 1}
+    assert [e["row"] for e in reply["errors"]] == [ROWS + 1]
+
+    record = call(f"{machine.api}/v1/predictions/{reply['predictions'][3]['prediction_id']}")
+    assert record["score"] == reply["predictions"][3]["score"]
+
+    answers = [{"prediction_id": p["prediction_id"], "label": i % 3 == 0} for i, p in enumerate(reply["predictions"])]
+    counted = call(f"{url}/outcomes", answers)["counts"]
+    assert counted["recorded"] == ROWS
+    assert call(f"{url}/outcomes", answers)["counts"]["duplicate"] == ROWS
+
+    printed = machine.propensity("monitor", name)
+    first = json.loads(printed[printed.index("{\n") :])
+    assert first["drift"]["rows"] == ROWS
+    assert first["drift"]["verdict"] in ("stable", "warning", "drift")
+    printed = machine.propensity("monitor", name, "--since", "2001-01-01", "--until", "2001-01-02")
+    assert json.loads(printed[printed.index("{\n") :])["drift"]["verdict"] == "no_data"
+
+
+def test_file_and_service_give_the_same_scores(machine: Machine, trained: dict[str, Any]) -> None:
+    name, folder = trained["name"], trained["folder"]
+    rows = _rows(machine, name, ROWS)
+    path, out = folder / "list.csv", folder / "sheet.csv"
+    delimiter = ";" if name == "term-deposit" else ","
+    with path.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, delimiter=delimiter)
+        lines.writerow(rows[0])
+        lines.writerows([["" if v is None else repr(v) if isinstance(v, float) else v for v in row.values()] for row in rows])
+    machine.propensity("score", name, str(path), "--out", str(out))
+    with out.open(encoding="utf-8", newline="") as file:
+        from_file = {row["customer_id"]: float(row["score"]) for row in csv.DictReader(file)}
+    url = f"{machine.api}/v1/campaigns/{name}/predictions"
+    together = {p["customer_id"]: p["score"] for p in call(url, [dict(reversed(row.items())) for row in reversed(rows)])["predictions"]}
+    alone = {p["customer_id"]: p["score"] for row in rows[:5] for p in call(url, row)["predictions"]}
+    assert from_file == together
+    assert alone == {key: together[key] for key in alone}
+
+
+def test_retraining_on_the_same_data_changes_nothing(machine: Machine, trained: dict[str, Any]) -> None:
+    printed = machine.propensity("retrain", trained["name"], "--source", trained["source"])
+    result = json.loads(printed[printed.index("{\n") :])
+    assert (result["decision"], result["model_digest"]) == ("unchanged", trained["digest"])
+
+
+def test_a_second_up_finds_everything_running(machine: Machine) -> None:
+    before = {found.name: found.pid for found in Processes(machine.home).all_running()}
+    assert machine.run("local.up").returncode == 0
+    assert {found.name: found.pid for found in Processes(machine.home).all_running()} == before
+
+
+def test_every_schedule_has_runs_waiting(machine: Machine) -> None:
+    from flows.deployments import schedules
+
+    expected = {s.name for s in schedules()}
+    deadline = time.monotonic() + 90
+    while True:
+        deployments = {d["id"]: d["name"] for d in _prefect(machine, "deployments/filter", {})}
+        runs = _prefect(machine, "flow_runs/filter", {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}})
+        waiting = {deployments.get(run["deployment_id"]) for run in runs}
+        if expected <= waiting:
+            break
+        assert time.monotonic() < deadline, f"no run is scheduled for {expected - waiting}"
+        time.sleep(1)
+
+
+def _prefect(machine: Machine, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    token = base64.b64encode(prefect_auth(machine.home).encode()).decode()
+    request = urllib.request.Request(
+        f"{machine.prefect}/api/{path}",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Authorization": f"Basic {token}"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        found: list[dict[str, Any]] = json.load(reply)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("ingest", "term-deposit", "--source", "nowhere.csv"), 2, "nowhere.csv"),
+        (("ingest", "no-such-campaign"), 2, "term-deposit"),
+        (("score", "term-deposit", "nowhere.csv"), 2, "nowhere.csv"),
+        (("monitor", "term-deposit", "--since", "yesterday"), 2, "--since"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_an_exit_code(machine: Machine, arguments: tuple[str, ...], code: int, says: str) -> None:
+    done = machine.run("local.cli", *arguments)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_campaign_is_refused_by_the_service(machine: Machine) -> None:
+    with pytest.raises(DataError, match="404"):
+        call(f"{machine.api}/v1/campaigns/nothing/predictions", [{}])

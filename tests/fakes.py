@@ -1,0 +1,254 @@
+"""In-memory stand-ins for every port, for unit tests. ``down = True`` makes a store fail as a real one does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from propensity.errors import (
+    DatabaseUnavailable,
+    IdempotencyMismatch,
+    NotFound,
+    ObjectStoreUnavailable,
+    PromotionConflict,
+    RegistryUnavailable,
+)
+from propensity.ports import Json, LabelledPrediction, LoggedRequest, MonitorRun, Outcome, Promotion, StoredReply, TrainingRun
+from propensity.prediction_id import parse_prediction_id, prediction_id
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class FakeObjectStore:
+    """Objects in a dictionary."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.down = False
+
+    def _ask(self) -> None:
+        if self.down:
+            raise ObjectStoreUnavailable("object storage did not answer")
+
+    def put(self, key: str, data: bytes) -> None:
+        self._ask()
+        self.objects[key] = bytes(data)
+
+    def get(self, key: str) -> bytes:
+        self._ask()
+        if key not in self.objects:
+            raise NotFound(f"the object store has no object {key!r}")
+        return self.objects[key]
+
+    def exists(self, key: str) -> bool:
+        self._ask()
+        return key in self.objects
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        self._ask()
+        return iter(sorted(key for key in self.objects if key.startswith(prefix)))
+
+    def uri(self, key: str) -> str:
+        return f"memory:///{key}"
+
+
+@dataclass
+class FakeDatabase:
+    """What the fakes of one database share: whether it answers, and a clock."""
+
+    down: bool = False
+    now: datetime = NOW
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ping(self) -> None:
+        if self.down:
+            raise DatabaseUnavailable("Postgres did not answer; nothing was stored")
+
+
+class FakePredictionLog:
+    """`propensity.ports.PredictionLog`."""
+
+    def __init__(self, database: FakeDatabase | None = None) -> None:
+        self.database = database or FakeDatabase()
+        self.entries: list[LoggedRequest] = []
+        self.replies: dict[tuple[str, str], StoredReply] = {}
+
+    def append(self, entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
+        self.database.ping()
+        with self.database.lock:
+            if idempotency_key is not None:
+                stored = self.replies.get((entry.campaign, idempotency_key))
+                if stored is not None and stored.body_sha256 != body_sha256:
+                    raise IdempotencyMismatch("this idempotency key was used before with another body")
+                if stored is not None:
+                    return stored
+                self.replies[entry.campaign, idempotency_key] = StoredReply(body_sha256, reply)
+            if all(known.request_id != entry.request_id for known in self.entries[-100:]):
+                self.entries.append(replace(entry, received_at=self.database.now))
+        return None
+
+    def stored_reply(self, campaign: str, idempotency_key: str) -> StoredReply | None:
+        self.database.ping()
+        return self.replies.get((campaign, idempotency_key))
+
+    def request(self, request_id: str) -> LoggedRequest:
+        self.database.ping()
+        found = next((entry for entry in self.entries if entry.request_id == request_id), None)
+        if found is None:
+            raise NotFound("no request with this id was logged")
+        return found
+
+    def window(self, campaign: str, since: datetime, until: datetime) -> Iterator[LoggedRequest]:
+        self.database.ping()
+        return iter([e for e in self.entries if e.campaign == campaign and e.received_at is not None and since <= e.received_at < until])
+
+    def count(self, campaign: str) -> int:
+        self.database.ping()
+        return sum(len(entry.scores) for entry in self.entries if entry.campaign == campaign)
+
+
+class FakeOutcomeStore:
+    """`propensity.ports.OutcomeStore` over the predictions of a `FakePredictionLog`."""
+
+    def __init__(self, log: FakePredictionLog) -> None:
+        self.log = log
+        self.recorded: dict[str, bool] = {}
+        self.posted: list[Outcome] = []
+        self.sources: set[str] = set()
+
+    def record(self, campaign: str, outcomes: Sequence[Outcome], source: str) -> dict[str, int]:
+        self.log.database.ping()
+        counts = dict.fromkeys(("recorded", "duplicate", "contradicting", "unmatched"), 0)
+        for outcome in outcomes:
+            counts[self._status(campaign, outcome)] += 1
+        self.posted += outcomes
+        self.sources.add(source)
+        return counts
+
+    def _status(self, campaign: str, outcome: Outcome) -> str:
+        found = self._match(campaign, outcome)
+        if found is None:
+            return "unmatched"
+        if found not in self.recorded:
+            self.recorded[found] = outcome.label
+            return "recorded"
+        return "duplicate" if self.recorded[found] == outcome.label else "contradicting"
+
+    def _match(self, campaign: str, outcome: Outcome) -> str | None:
+        for entry in reversed([e for e in self.log.entries if e.campaign == campaign]):
+            if outcome.prediction_id is not None:
+                request_id, position = parse_prediction_id(outcome.prediction_id)
+                if entry.request_id == request_id and position <= len(entry.scores):
+                    return outcome.prediction_id
+            elif outcome.observed_at is None or entry.received_at is None or entry.received_at <= outcome.observed_at:
+                positions = [at for at, customer in enumerate(entry.customer_ids, start=1) if customer == outcome.customer_id]
+                if positions:
+                    return prediction_id(entry.request_id, positions[-1])
+        return None
+
+    def labelled(self, campaign: str, since: datetime, until: datetime) -> list[LabelledPrediction]:
+        found = []
+        for entry in self.log.window(campaign, since, until):
+            for at in range(len(entry.scores)):
+                known = prediction_id(entry.request_id, at + 1)
+                if known in self.recorded and entry.received_at is not None:
+                    made = (known, entry.received_at, entry.model_digest, float(entry.scores[at]), bool(entry.contact[at]))
+                    found.append(LabelledPrediction(*made, label=self.recorded[known]))
+        return found
+
+
+class FakePromotionLedger:
+    """`propensity.ports.PromotionLedger`."""
+
+    def __init__(self, database: FakeDatabase | None = None) -> None:
+        self.database = database or FakeDatabase()
+        self.rows: list[Promotion] = []
+
+    def history(self, campaign: str) -> list[Promotion]:
+        self.database.ping()
+        return [row for row in self.rows if row.campaign == campaign]
+
+    def live(self, campaign: str) -> Promotion | None:
+        standing = [row for row in self.history(campaign) if row.action in ("promote", "rollback")]
+        return standing[-1] if standing else None
+
+    def live_digests(self) -> Mapping[str, str]:
+        self.database.ping()
+        return {row.campaign: row.model_digest for row in self.rows if row.action in ("promote", "rollback")}
+
+    def append(self, promotion: Promotion) -> Promotion:
+        self.database.ping()
+        with self.database.lock:
+            if any(row.campaign == promotion.campaign and row.sequence == promotion.sequence for row in self.rows):
+                raise PromotionConflict("somebody else decided first")
+            self.rows.append(replace(promotion, created_at=self.database.now))
+            return self.rows[-1]
+
+
+class FakeMonitorStore:
+    """`propensity.ports.MonitorStore`."""
+
+    def __init__(self, database: FakeDatabase | None = None) -> None:
+        self.database = database or FakeDatabase()
+        self.recorded: list[MonitorRun] = []
+
+    def record(self, run: MonitorRun) -> None:
+        self.database.ping()
+        if all(known.run_id != run.run_id for known in self.recorded):
+            self.recorded.append(replace(run, created_at=self.database.now))
+
+    def runs(self, campaign: str) -> list[MonitorRun]:
+        self.database.ping()
+        return [run for run in self.recorded if run.campaign == campaign]
+
+
+class FakePeriodStore:
+    """`propensity.ports.PeriodStore`."""
+
+    def __init__(self, database: FakeDatabase | None = None) -> None:
+        self.database = database or FakeDatabase()
+        self.results: dict[tuple[str, str, str], Json] = {}
+
+    def finished(self, flow: str, campaign: str, period: str) -> Json | None:
+        self.database.ping()
+        return self.results.get((flow, campaign, period))
+
+    def finish(self, flow: str, campaign: str, period: str, result: Json) -> None:
+        self.database.ping()
+        self.results.setdefault((flow, campaign, period), result)
+
+
+class FakeModelRegistry:
+    """`propensity.ports.ModelRegistry`."""
+
+    def __init__(self) -> None:
+        self.logged: list[TrainingRun] = []
+        self.aliases: dict[tuple[str, str], str] = {}
+        self.down = False
+
+    def log(self, run: TrainingRun) -> tuple[str, str]:
+        self._ask()
+        self.logged.append(run)
+        version = str(sum(known.campaign == run.campaign for known in self.logged))
+        self.aliases[run.campaign, "challenger"] = version
+        return f"run-{len(self.logged)}", version
+
+    def find(self, campaign: str, digest: str) -> str | None:
+        self._ask()
+        known = [run.tags["model_digest"] for run in self.logged if run.campaign == campaign]
+        return str(known.index(digest) + 1) if digest in known else None
+
+    def newest(self, campaign: str) -> str | None:
+        self._ask()
+        known = [run.tags["model_digest"] for run in self.logged if run.campaign == campaign]
+        return known[-1] if known else None
+
+    def set_alias(self, campaign: str, alias: str, version: str) -> None:
+        self._ask()
+        self.aliases[campaign, alias] = version
+
+    def _ask(self) -> None:
+        if self.down:
+            raise RegistryUnavailable("MLflow did not answer")
