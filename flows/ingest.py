@@ -62,5 +62,6 @@ def ingest_into(at: Platform, campaign_name: str, source: str | None) -> dict[st
         "last_month": manifest.last_month,
         "source": dict(manifest.source),
         "refused_rows": result.refused,
+        "ignored_columns": list(result.ignored),
         "dropped_columns": dict(result.dropped),
     }

@@ -85,6 +85,7 @@ def training_report(training: Training, seconds: float) -> dict[str, Any]:
         "snapshot_id": manifest.snapshot_id,
         "split": training.split.kind,
         "split_text": training.split.description,
+        "trained_months": manifest.trained_months,
         "rounds": manifest.rounds,
         "rows": {"train": manifest.trained_rows, "test": int(training.split.test.sum())},
         "metrics": _finite(training.metrics),

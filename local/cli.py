@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import getpass
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local.environment import compose, environ, home_folder, start_databases
+from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.processes import Processes
 from propensity.campaigns import all_campaigns, campaign
 from propensity.errors import Malformed, PropensityError, RowIssue
@@ -28,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(args, "campaign"):
             campaign(args.campaign)
         command: Callable[[argparse.Namespace], int] = args.run
-        with stores() if args.needs_stores else nullcontext():
-            return command(args)
+        if args.needs_stores:
+            open_stores()
+        return command(args)
     except PropensityError as exc:
         return fail(exc)
     except BrokenPipeError:
@@ -46,28 +46,25 @@ def fail(exc: PropensityError) -> int:
     return exc.exit_code
 
 
-@contextmanager
-def stores() -> Iterator[None]:
-    """The platform's stores, ready for this process: those of ``make up`` where they run, else started for this command alone."""
+def open_stores() -> None:
+    """Make the platform's stores ready for this process: those of ``make up`` where they run, else started for this command alone."""
     from propensity.adapters.migrate import migrate
 
     home = home_folder()
     urls, server, started = start_databases(home)
-    try:
-        migrate(urls.owner_url)
-        processes = Processes(home)
-        prefect, api = processes.running("prefect"), processes.running("api")
-        settings = compose(home, urls, api_port=api.port if api else None)
-        told = environ(
-            settings,
-            prefect_api_url=f"{prefect.page}/api" if prefect else None,
-            prefect_database_url=None if prefect else urls.prefect_url,
-        )
-        os.environ.update(told)
-        yield
-    finally:
-        if server is not None and started:
-            server.stop()
+    if server is not None and started:
+        # Registered before Prefect is imported, and so run after Prefect has written its last logs.
+        atexit.register(server.stop)
+    migrate(urls.owner_url)
+    processes = Processes(home)
+    prefect, api = processes.running("prefect"), processes.running("api")
+    settings = compose(home, urls, api_port=api.port if api else None)
+    told = environ(
+        settings,
+        prefect_api_url=f"{prefect.page}/api" if prefect else None,
+        prefect_database_url=None if prefect else urls.prefect_url,
+    )
+    adopt(told)
 
 
 def _parser() -> argparse.ArgumentParser:

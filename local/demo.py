@@ -16,7 +16,7 @@ from typing import Any
 
 from local.cli import fail
 from local.demo_summary import print_summary, write_report
-from local.environment import compose, databases, environ, home_folder, start_databases
+from local.environment import adopt, compose, databases, environ, home_folder, start_databases
 from local.processes import Processes
 from local.programs import ports_of, prefect_server, scoring_service
 from local.story import Clock, held_out, months_to_post, post_list, post_outcomes, wait_live, worth
@@ -113,7 +113,7 @@ def _start(home: Path, closing: ExitStack) -> Settings:
     processes.start(prefect)
     migrate(urls.owner_url)
     processes.start(scoring_service(settings))
-    os.environ.update(environ(settings, prefect_api_url=f"{prefect.page}/api"))
+    adopt(environ(settings, prefect_api_url=f"{prefect.page}/api"))
     warm = threading.Thread(target=_import_slowly, daemon=True)
     warm.start()
     processes.wait_ready([prefect])
@@ -176,7 +176,12 @@ def _tell(declared: Campaign, source: str, settings: Settings, clock: Clock) -> 
         },
         "metrics": {
             "random_split": trained["random_split"],
-            "time_split": {**trained["metrics"], "split": trained["split_text"], "kind": trained["split"]},
+            "time_split": {
+                **trained["metrics"],
+                "split": trained["split_text"],
+                "kind": trained["split"],
+                "trained_months": trained["trained_months"],
+            },
         },
         "promotion": {"decision": promoted["decision"], "reasons": promoted["reasons"], "model_digest": trained["digest"]},
         "list": {"month": posted.month, **posted.counts, "expected_profit": posted.expected_profit, "best": posted.best(10)},

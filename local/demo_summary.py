@@ -97,7 +97,7 @@ def _call_sheet(out: Console, declared: Campaign, found: dict[str, Any]) -> None
     ):
         shown.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for one in posted["best"]:
-        why = "; ".join(f"{r['feature']} = {r['value']} {'↑' if r['effect'] > 0 else '↓'}" for r in one["reasons"])
+        why = "; ".join(f"{r['feature']} = {_short(r['value'])} {'↑' if r['effect'] > 0 else '↓'}" for r in one["reasons"])
         profit = f"{float(one['expected_profit']):,.2f} {declared.economics.currency}"
         shown.add_row(one["customer_id"], f"{one['score']:.3f}", one["band"], profit, why)
     out.print()
@@ -125,7 +125,21 @@ def _worth(out: Console, declared: Campaign, found: dict[str, Any]) -> None:
         f"The best {worth['called_share']:.0%} hold {worth['captured_share']:.0%} of all sales. "
         f"A contact costs {cost} {worth['currency']}, a sale is worth {value}."
     )
+    if worth["profit_policy"] < found["list"]["expected_profit"]:
+        out.print(
+            f"The model expected {found['list']['expected_profit']:,.0f} {worth['currency']} of its policy; "
+            f"the month brought {worth['profit_policy']:,.0f}: customers have changed since {_trained_until(found)}."
+        )
     out.print("Every outcome is known here, also of customers whom the policy would have left alone.")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _trained_until(found: dict[str, Any]) -> str:
+    months = found["metrics"]["time_split"]["trained_months"]
+    return str(months[1]) if months else "training"
 
 
 def _after(out: Console, found: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from propensity.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 # Settings of these programs that a person has for other work must not reach the platform's own.
+CAMPAIGNS_DIR = "PROPENSITY_CAMPAIGNS_DIR"
 _FOREIGN = ("PROPENSITY_", "PREFECT_", "MLFLOW_", "_MLFLOW_")
 
 # Nothing here talks to the outside by default, and logs stay readable.
@@ -142,9 +143,24 @@ def environ(
         prefect["PREFECT_API_URL"] = prefect_api_url
     if prefect_database_url:
         prefect["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = prefect_database_url
-    kept = {k: v for k, v in base.items() if not k.startswith(_FOREIGN)}
+    kept = {k: v for k, v in base.items() if not k.startswith(_FOREIGN) or k == CAMPAIGNS_DIR}
     python_path = os.pathsep.join(filter(None, (str(PROJECT), base.get("PYTHONPATH"))))
-    return {**kept, **QUIET, **prefect, **told, "PYTHONPATH": python_path}
+    return {**kept, **QUIET, **_no_proxy(base), **prefect, **told, "PYTHONPATH": python_path}
+
+
+def _no_proxy(base: Mapping[str, str]) -> dict[str, str]:
+    """A proxy that a person needs for the outside must not be asked for this machine's own servers."""
+    spared = ",".join(filter(None, (base.get("no_proxy") or base.get("NO_PROXY"), "127.0.0.1", "localhost")))
+    return {"no_proxy": spared, "NO_PROXY": spared}
+
+
+def adopt(told: Mapping[str, str]) -> None:
+    """Let this process itself live in such an environment, as a command that a person waits for.
+
+    Prefect keeps the log of every run; on the terminal an error is the one sentence that the command ends with.
+    """
+    os.environ.update(told)
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
 
 
 def prefect_auth(home: Path) -> str:

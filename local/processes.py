@@ -18,17 +18,11 @@ from urllib.request import ProxyHandler, build_opener
 
 from local import pids, ports
 from local.state import make_home, read_state, write_state
-from propensity.errors import SettingsInvalid, StoreError
+from propensity.errors import ProgramFailed, SettingsInvalid
 
 GRACE_S = 20.0  # the scoring service answers what it accepted before it ends
 POLL_S = 0.2
 LOG_LINES = 8
-
-
-class ProgramFailed(StoreError):
-    """A program ended or did not become ready; the message quotes the end of its log."""
-
-    code = "program_failed"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@
     │   ├── LeakSuspected        better than honest data allows
     │   └── PromotionConflict    somebody else promoted first
     ├── SettingsInvalid          an environment variable is missing or wrong
-    └── StoreError               S3, Postgres, MLflow: the only branch worth retrying
+    └── StoreError               S3, Postgres, MLflow, a program of the platform: the only branch worth retrying
 
 Each class carries a stable ``code`` (for machines), an HTTP ``status`` and a process ``exit_code``.
 Messages say what happened, which thing, and what is allowed. They never repeat a customer's values.
@@ -222,3 +222,9 @@ class RegistryUnavailable(StoreError):
     """MLflow did not answer."""
 
     code = "registry_unavailable"
+
+
+class ProgramFailed(StoreError):
+    """A program of the platform ended or did not become ready; the message quotes the end of its log."""
+
+    code = "program_failed"

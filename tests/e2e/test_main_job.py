@@ -83,6 +83,8 @@ def test_a_list_is_scored_logged_answered_and_monitored(machine: Machine, traine
 
     record = call(f"{machine.api}/v1/predictions/{reply['predictions'][3]['prediction_id']}")
     assert record["score"] == reply["predictions"][3]["score"]
+    assert record["explanation"]["reproduced"] is True
+    assert all(record["features"][name] == value for name, value in rows[3].items() if name in record["features"])
 
     answers = [{"prediction_id": p["prediction_id"], "label": i % 3 == 0} for i, p in enumerate(reply["predictions"])]
     counted = call(f"{url}/outcomes", answers)["counts"]
@@ -174,3 +176,19 @@ def test_bad_input_is_one_sentence_and_an_exit_code(machine: Machine, arguments:
 def test_an_unknown_campaign_is_refused_by_the_service(machine: Machine) -> None:
     with pytest.raises(DataError, match="404"):
         call(f"{machine.api}/v1/campaigns/nothing/predictions", [{}])
+
+
+@pytest.mark.parametrize(("error", "printed"), [("ObjectStoreUnavailable", "3"), ("DataError", "DataError 1")])
+def test_only_a_store_that_does_not_answer_is_tried_again(machine: Machine, error: str, printed: str) -> None:
+    from local.environment import QUIET
+
+    told = {
+        **machine.environ,
+        **QUIET,
+        "PREFECT_API_URL": f"{machine.prefect}/api",
+        "PREFECT_API_AUTH_STRING": prefect_auth(machine.home),
+        "PROPENSITY_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/propensity",
+        "PROPENSITY_STORE_URL": "file:///nowhere",
+    }
+    done = Machine(machine.home, told).run("tests.e2e.retrying", error)
+    assert done.stdout.splitlines()[-1] == printed, done.stderr[-2000:]

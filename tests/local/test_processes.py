@@ -10,9 +10,9 @@ import pytest
 
 from local import pids
 from local.ports import any_free, is_free
-from local.processes import Processes, Program, ProgramFailed, answers
+from local.processes import Processes, Program, answers
 from local.state import read_state, write_state
-from propensity.errors import SettingsInvalid
+from propensity.errors import ProgramFailed, SettingsInvalid
 
 SLEEP = "import time; time.sleep(600)"
 SERVE = (
