@@ -19,7 +19,7 @@ from api.services import Services
 from propensity.campaign import Campaign, Policy
 from propensity.decision import as_json, parse_policy
 from propensity.errors import IdempotencyMismatch, Malformed
-from propensity.ports import LoggedRequest, StoredReply
+from propensity.ports import StoredReply
 from propensity.prediction_id import prediction_id
 from propensity.scoring import ScoredList, score_list
 
@@ -58,7 +58,7 @@ def post_predictions(services: Services, campaign: str) -> Response:
     scored = score_list(live, post.checked, wanted.policy, top_reasons=wanted.reasons)
     g.rows = len(scored.table)
     reply = encode(reply_json(g.request_id, post, scored))
-    entry = entry_of(g.request_id, services.declarations[campaign], scored)
+    entry = scored.logged(g.request_id, services.declarations[campaign], source="api")
     stored = services.log.append(entry, idempotency_key=key, body_sha256=digest, reply=reply)
     return Response(reply, mimetype=JSON) if stored is None else _replay(stored, digest)
 
@@ -161,26 +161,6 @@ def _predictions(request_id: str, scored: ScoredList) -> list[dict[str, Any]]:
             start=1,
         )
     ]
-
-
-def entry_of(request_id: str, declaration_digest: str, scored: ScoredList) -> LoggedRequest:
-    """What is logged of a scored list: enough to say the same again."""
-    return LoggedRequest(
-        request_id=request_id,
-        campaign=scored.model.campaign.name,
-        model_digest=scored.model.digest,
-        model_version=scored.model.version,
-        policy=as_json(scored.policy),
-        declaration_digest=declaration_digest,
-        customer_ids=scored.table.ids,
-        rows=scored.table.rows,
-        features=scored.features(),
-        scores=scored.scores,
-        contact=scored.decision.contact,
-        received=scored.received,
-        refused=scored.refused,
-        source="api",
-    )
 
 
 def _replay(stored: StoredReply, digest: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from propensity.errors import Malformed
 _DECODER = msgspec.json.Decoder()
 # A colon that ends a key follows the key's quote or white space. So these counts are an upper bound of the keys in the text.
 _BEFORE_VALUES = (b'":', b" :", b"\t:", b"\n:", b"\r:")
+_NOT_FINITE = re.compile(rb"[:,\[]\s*-?(NaN|Infinity)\s*[,\]}]")
 _TWICE = "an object names the same key twice"
 
 
@@ -27,6 +29,8 @@ def parse_json(data: bytes) -> Any:
     except msgspec.ValidationError as exc:
         raise Malformed("the JSON holds a number that is out of range") from exc
     except msgspec.DecodeError as exc:
+        if _NOT_FINITE.search(data):
+            raise Malformed("NaN and Infinity are not numbers in JSON: leave the value out, or send null where it may be missing") from exc
         # msgspec says what is wrong and at which byte, and quotes nothing.
         raise Malformed(f"the text cannot be read as JSON: {exc}" if data else "the body is empty") from exc
     return value

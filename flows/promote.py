@@ -96,8 +96,14 @@ def compare(
     evidence["challenger"] = _storable(ours)
     if champion is None:
         return ours, None, evidence
-    theirs = _figures(load_package(at.store, declared, champion), data, split.test)
-    evidence |= {"champion_digest": champion, "champion": _storable(theirs)}
+    live = load_package(at.store, declared, champion)
+    theirs = _figures(live, data, split.test)
+    # A champion trained on later data has seen some of these rows, and its figures flatter it.
+    evidence |= {
+        "champion_digest": champion,
+        "champion": _storable(theirs),
+        "champion_trained_months": list(live.manifest.trained_months or ()),
+    }
     return ours, theirs, evidence
 
 

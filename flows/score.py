@@ -17,11 +17,9 @@ from propensity.adapters.sources import read_source
 from propensity.callsheet import call_sheet, error_sheet
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
-from propensity.decision import as_json
 from propensity.errors import DataError, NoLiveModel
 from propensity.ingest import read_rows
 from propensity.model import Model, load_package
-from propensity.ports import LoggedRequest
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 from propensity.scoring import ScoredList, score_list
 
@@ -111,27 +109,8 @@ def score_file(at: Platform, declared: Campaign, model: Model, path: Path) -> Sc
 
 def log_list(at: Platform, scored: ScoredList, request_id: str, *, source: str, body_sha256: str) -> None:
     """Commit a scored list to the prediction log; the request id is its idempotency key, so that it is logged once."""
-    at.log.append(
-        LoggedRequest(
-            request_id=request_id,
-            campaign=scored.model.campaign.name,
-            model_digest=scored.model.digest,
-            model_version=scored.model.version,
-            policy=as_json(scored.policy),
-            declaration_digest=scored.model.campaign.digest(),
-            customer_ids=scored.table.ids,
-            rows=scored.table.rows,
-            features=scored.features(),
-            scores=scored.scores,
-            contact=scored.decision.contact,
-            received=scored.received,
-            refused=scored.refused,
-            source=source,
-        ),
-        idempotency_key=request_id,
-        body_sha256=body_sha256,
-        reply=b"",
-    )
+    entry = scored.logged(request_id, scored.model.campaign.digest(), source=source)
+    at.log.append(entry, idempotency_key=request_id, body_sha256=body_sha256, reply=b"")
 
 
 def score_to_file(at: Platform, campaign_name: str, path: Path, out: Path) -> dict[str, Any]:

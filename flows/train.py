@@ -9,20 +9,24 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from propensity.adapters.platform import Platform, platform
 from propensity.campaigns import campaign
+from propensity.explain import global_effects
 from propensity.figures import training_figures
 from propensity.metrics import deciles
 from propensity.model import load_package, package_key, save_package
 from propensity.ports import TrainingRun
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
-from propensity.snapshot import latest, read_manifest, read_snapshot
+from propensity.snapshot import SnapshotData, latest, read_manifest, read_snapshot
 from propensity.training import SEEDS, Training
 from propensity.training import train as fit
 from propensity.version import code_version
+
+EFFECT_ROWS = 1_000
 
 
 @flow(name="train", log_prints=True)
@@ -63,12 +67,20 @@ def fit_into(at: Platform, campaign_name: str, snapshot_id: str | None) -> dict[
     data = read_snapshot(at.store, declared, snapshot_id)
     training = fit(declared, data, progress=print)
     digest = save_package(at.store, training.model)
-    for name, png in training_figures(training).items():
+    effects = measure_effects(training, data)
+    for name, png in training_figures(training, effects).items():
         at.store.put(training_key(campaign_name, digest, name), png)
-    report = training_report(training, round(time.monotonic() - began, 2))
+    report = training_report(training, round(time.monotonic() - began, 2)) | {"effects": effects}
     at.store.put(training_key(campaign_name, digest, "report.json"), json.dumps(report, indent=1).encode())
     at.periods.finish("train", campaign_name, period, report)
     return report
+
+
+def measure_effects(training: Training, data: SnapshotData) -> dict[str, float]:
+    """Mean absolute contribution per feature in log-odds, largest first, over at most ``EFFECT_ROWS`` test rows spread evenly."""
+    test = np.flatnonzero(training.split.test)
+    picked = test[np.linspace(0, len(test) - 1, min(EFFECT_ROWS, len(test))).astype(int)]
+    return global_effects(training.model, data.table.take(picked))
 
 
 def training_key(campaign_name: str, digest: str, name: str) -> str:
@@ -85,7 +97,7 @@ def training_report(training: Training, seconds: float) -> dict[str, Any]:
         "snapshot_id": manifest.snapshot_id,
         "split": training.split.kind,
         "split_text": training.split.description,
-        "trained_months": manifest.trained_months,
+        "trained_months": list(manifest.trained_months) if manifest.trained_months else None,
         "rounds": manifest.rounds,
         "rows": {"train": manifest.trained_rows, "test": int(training.split.test.sum())},
         "metrics": _finite(training.metrics),

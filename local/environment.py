@@ -93,6 +93,9 @@ def compose(home: Path, urls: DatabaseUrls, environ: Mapping[str, str] = os.envi
     }
     if api_port is not None:
         made["api_port"] = api_port
+    if "data_dir" in given:
+        # Scheduled runs work in folders of their own.
+        made["data_dir"] = Path(given["data_dir"]).expanduser().absolute()
     try:
         return Settings(**{**given, **made})
     except ValidationError as exc:
@@ -143,7 +146,9 @@ def environ(
         prefect["PREFECT_API_URL"] = prefect_api_url
     if prefect_database_url:
         prefect["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = prefect_database_url
-    kept = {k: v for k, v in base.items() if not k.startswith(_FOREIGN) or k == CAMPAIGNS_DIR}
+    kept = {k: v for k, v in base.items() if not k.startswith(_FOREIGN)}
+    if base.get(CAMPAIGNS_DIR):
+        kept[CAMPAIGNS_DIR] = str(Path(base[CAMPAIGNS_DIR]).expanduser().absolute())
     python_path = os.pathsep.join(filter(None, (str(PROJECT), base.get("PYTHONPATH"))))
     return {**kept, **QUIET, **_no_proxy(base), **prefect, **told, "PYTHONPATH": python_path}
 

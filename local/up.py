@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from local.client import call
 from local.environment import compose, home_folder, start_databases
 from local.ports import HOST
 from local.postgres import EmbeddedPostgres
@@ -99,8 +100,20 @@ def main() -> int:
     console.print(table(home, server, running))
     console.print(f"state, logs and passwords lie in {home}", soft_wrap=True, highlight=False)
     console.print("Prefect asks for a password: prefect_auth in secrets.json there", soft_wrap=True, highlight=False)
+    for line in _next_steps(running):
+        console.print(line, soft_wrap=True, highlight=False)
     console.print("make down stops exactly these", soft_wrap=True, highlight=False)
     return 0
+
+
+def _next_steps(running: list[Running]) -> list[str]:
+    """A line for each campaign that cannot score yet."""
+    pages = [found.page for found in running if found.name == "api"]
+    try:
+        campaigns = call(f"{pages[0]}/v1/campaigns", timeout_s=5)["campaigns"] if pages else []
+    except PropensityError:
+        return []
+    return [f"{c['name']} has no live model yet: propensity retrain {c['name']}" for c in campaigns if c["live_model"] is None]
 
 
 def _migrate(owner_url: str) -> None:

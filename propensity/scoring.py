@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from propensity.campaign import Campaign, Policy
-from propensity.decision import Decision, bands, decide
+from propensity.decision import Decision, as_json, bands, decide
 from propensity.errors import RowIssue
 from propensity.explain import Reason, reasons
 from propensity.model import Model
+from propensity.ports import LoggedRequest
 from propensity.schema import Table
 
 UNKNOWN_COLUMN = "not a column of this campaign"
@@ -50,9 +51,24 @@ class ScoredList:
     def received(self) -> int:
         return len(self.table) + self.refused
 
-    def features(self) -> npt.NDArray[np.float64]:
-        """Raw values by row for the log, shape (n, features): numbers exactly as sent, categories as declared positions, NaN missing."""
-        return raw_features(self.table)
+    def logged(self, request_id: str, declaration_digest: str, *, source: str) -> LoggedRequest:
+        """What the prediction log keeps of this list: enough to say the same again."""
+        return LoggedRequest(
+            request_id=request_id,
+            campaign=self.model.campaign.name,
+            model_digest=self.model.digest,
+            model_version=self.model.version,
+            policy=as_json(self.policy),
+            declaration_digest=declaration_digest,
+            customer_ids=self.table.ids,
+            rows=self.table.rows,
+            features=raw_features(self.table),
+            scores=self.scores,
+            contact=self.decision.contact,
+            received=self.received,
+            refused=self.refused,
+            source=source,
+        )
 
     def best(self, n: int) -> list[int]:
         """Positions of the ``n`` best rows, best first."""

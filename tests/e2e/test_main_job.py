@@ -22,6 +22,7 @@ from tests.e2e.conftest import Machine
 pytestmark = pytest.mark.slow
 ROWS = 30
 WAIT_S = 30.0
+SCHEDULED_RUN_S = 120.0
 
 
 def _credit_card_file(path: Path) -> Path:
@@ -71,6 +72,13 @@ def _rows(machine: Machine, name: str, n: int) -> list[dict[str, Any]]:
     return [{declared["id_column"]: f"K-{i}", **{f["name"]: cell(f) for f in declared["features"]}} for i in range(n)]
 
 
+def _write_list(path: Path, name: str, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, delimiter=";" if name == "term-deposit" else ",")
+        lines.writerow(rows[0])
+        lines.writerows([["" if v is None else repr(v) if isinstance(v, float) else v for v in row.values()] for row in rows])
+
+
 def test_a_list_is_scored_logged_answered_and_monitored(machine: Machine, trained: dict[str, Any]) -> None:
     name = trained["name"]
     url = f"{machine.api}/v1/campaigns/{name}"
@@ -103,11 +111,7 @@ def test_file_and_service_give_the_same_scores(machine: Machine, trained: dict[s
     name, folder = trained["name"], trained["folder"]
     rows = _rows(machine, name, ROWS)
     path, out = folder / "list.csv", folder / "sheet.csv"
-    delimiter = ";" if name == "term-deposit" else ","
-    with path.open("w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(file, delimiter=delimiter)
-        lines.writerow(rows[0])
-        lines.writerows([["" if v is None else repr(v) if isinstance(v, float) else v for v in row.values()] for row in rows])
+    _write_list(path, name, rows)
     machine.propensity("score", name, str(path), "--out", str(out))
     with out.open(encoding="utf-8", newline="") as file:
         from_file = {row["customer_id"]: float(row["score"]) for row in csv.DictReader(file)}
@@ -116,6 +120,24 @@ def test_file_and_service_give_the_same_scores(machine: Machine, trained: dict[s
     alone = {p["customer_id"]: p["score"] for row in rows[:5] for p in call(url, row)["predictions"]}
     assert from_file == together
     assert alone == {key: together[key] for key in alone}
+
+
+def test_a_scheduled_run_scores_the_inbox(machine: Machine, trained: dict[str, Any]) -> None:
+    name = trained["name"]
+    rows = _rows(machine, name, 12)
+    inbox = machine.home / "store" / "inbox" / name
+    inbox.mkdir(parents=True)
+    _write_list(inbox / "monday.csv", name, rows)
+    (deployment,) = _prefect(machine, "deployments/filter", {"deployments": {"name": {"any_": [f"score-{name}"]}}})
+    run = _prefect(machine, f"deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
+    deadline = time.monotonic() + SCHEDULED_RUN_S
+    while (state := _prefect(machine, "flow_runs/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})[0]["state_type"]) != "COMPLETED":
+        assert state not in ("FAILED", "CRASHED", "CANCELLED"), state
+        assert time.monotonic() < deadline, f"the run is still {state}"
+        time.sleep(0.5)
+    (sheet,) = (machine.home / "store" / "lists" / name).glob("monday-*/call-sheet.csv")
+    with sheet.open(encoding="utf-8", newline="") as file:
+        assert sorted(row["customer_id"] for row in csv.DictReader(file)) == sorted(f"K-{i}" for i in range(12))
 
 
 def test_retraining_on_the_same_data_changes_nothing(machine: Machine, trained: dict[str, Any]) -> None:
@@ -145,7 +167,7 @@ def test_every_schedule_has_runs_waiting(machine: Machine) -> None:
         time.sleep(1)
 
 
-def _prefect(machine: Machine, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+def _prefect(machine: Machine, path: str, body: dict[str, Any]) -> Any:
     token = base64.b64encode(prefect_auth(machine.home).encode()).decode()
     request = urllib.request.Request(
         f"{machine.prefect}/api/{path}",
@@ -153,8 +175,7 @@ def _prefect(machine: Machine, path: str, body: dict[str, Any]) -> list[dict[str
         headers={"Content-Type": "application/json", "Authorization": f"Basic {token}"},
     )
     with urllib.request.urlopen(request, timeout=20) as reply:
-        found: list[dict[str, Any]] = json.load(reply)
-    return found
+        return json.load(reply)
 
 
 @pytest.mark.parametrize(

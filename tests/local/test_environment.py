@@ -45,6 +45,13 @@ def test_a_child_reads_back_the_settings_it_was_told(home: Path, monkeypatch: py
     assert Settings() == settings
 
 
+def test_relative_folders_are_the_same_for_a_child_that_works_elsewhere(home: Path) -> None:
+    settings = compose(home, URLS, {"PROPENSITY_DATA_DIR": "data"})
+    assert settings.data_dir == Path("data").absolute()
+    told = environ(settings, base={"PROPENSITY_CAMPAIGNS_DIR": "mine"})
+    assert told["PROPENSITY_CAMPAIGNS_DIR"] == str(Path("mine").absolute())
+
+
 def test_the_scoring_service_learns_neither_owner_nor_mlflow(home: Path) -> None:
     told = environ(compose(home, URLS, {}), mlflow=False, base={})
     assert URLS.owner_url not in told.values()

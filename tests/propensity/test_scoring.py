@@ -70,7 +70,9 @@ def test_a_list_is_scored_decided_and_explained_row_by_row(model: Model) -> None
     assert scored.decision.contact.sum() == 7
     assert len(scored.bands) == len(scored.reasons) == 28
     assert all(len(found) <= 3 for found in scored.reasons)
-    assert scored.features().tobytes() == raw_features(checked.table).tobytes()
+    kept = scored.logged("r-1", "d-1", source="test")
+    assert kept.features.tobytes() == raw_features(checked.table).tobytes()
+    assert (kept.received, kept.refused, kept.model_digest) == (30, 2, model.digest)
 
 
 def test_the_best_come_first(model: Model) -> None:
