@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from prefect import flow, task
@@ -13,8 +14,10 @@ from propensity.campaigns import campaign
 from propensity.ingest import ingest as ingest_rows
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 
+log = logging.getLogger("propensity.flows")
 
-@flow(name="ingest", log_prints=True)
+
+@flow(name="ingest")
 def ingest(campaign_name: str, source: str | None = None) -> dict[str, Any]:
     """Read a source, check every row and write a snapshot. The same content gives the same snapshot and writes nothing.
 
@@ -29,7 +32,7 @@ def ingest(campaign_name: str, source: str | None = None) -> dict[str, Any]:
         The source cannot be read, or the quality gate of the campaign failed. Nothing was written.
     """
     result = ingest_source(campaign_name, source)
-    print(
+    log.info(
         f"{campaign_name}: snapshot {result['snapshot_id']} with {result['rows']:,} rows" + ("" if result["created"] else ", already there")
     )
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import math
 from typing import Any
 
@@ -21,8 +22,10 @@ from propensity.retry import DELAYS_S, RETRIES, is_store_error
 from propensity.snapshot import SnapshotData, read_snapshot
 from propensity.training import choose_split
 
+log = logging.getLogger("propensity.flows")
 
-@flow(name="promote", log_prints=True)
+
+@flow(name="promote")
 def promote(campaign_name: str, digest: str | None = None, actor: str = "flow") -> dict[str, Any]:
     """Judge a package (None: the newest trained) against the campaign's gates and the live model, on the same rows.
 
@@ -30,9 +33,9 @@ def promote(campaign_name: str, digest: str | None = None, actor: str = "flow") 
     nothing.
     """
     result = decide_promotion(campaign_name, digest, actor)
-    print(f"{campaign_name}: {result['decision']} {result['model_digest'][:12]}")
+    log.info(f"{campaign_name}: {result['decision']} {result['model_digest'][:12]}")
     for reason in result["reasons"]:
-        print(f"  {reason}")
+        log.info(f"  {reason}")
     return result
 
 

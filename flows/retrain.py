@@ -11,7 +11,7 @@ from flows.promote import promote
 from flows.train import train
 
 
-@flow(name="retrain", log_prints=True)
+@flow(name="retrain")
 def retrain(campaign_name: str, source: str | None = None, actor: str = "schedule") -> dict[str, Any]:
     """From the source to a decision about the live model. A month without new data changes nothing."""
     ingested = ingest(campaign_name, source)

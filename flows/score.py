@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import tempfile
 import uuid
 from pathlib import Path, PurePosixPath
@@ -26,12 +27,14 @@ from propensity.scoring import ScoredList, score_list
 # Names the ids of batch requests: the same list scored by the same model has the same request id.
 _NAMESPACE = uuid.UUID("6c5a3d1c-0f0e-5d0e-9d6f-6a0f6f0b7a11")
 
+log = logging.getLogger("propensity.flows")
 
-@flow(name="score", log_prints=True)
+
+@flow(name="score")
 def score(campaign_name: str) -> dict[str, Any]:
     """Score every file below ``inbox/<campaign>/`` that was not scored before; one unreadable file does not stop the others."""
     done = [score_object(campaign_name, key) for key in pending(campaign_name)]
-    print(f"{campaign_name}: {len(done)} lists scored")
+    log.info(f"{campaign_name}: {len(done)} lists scored")
     return {"campaign": campaign_name, "lists": done}
 
 
@@ -80,7 +83,7 @@ def score_into(at: Platform, campaign_name: str, key: str) -> dict[str, Any]:
             scored = score_file(at, declared, model, path)
         except DataError as exc:
             result: dict[str, Any] = {"list": key, "refused": str(exc)}
-            print(f"{name}: refused: {exc}")
+            log.info(f"{name}: refused: {exc}")
             at.periods.finish("score", campaign_name, period, result)
             return result
     place = f"lists/{campaign_name}/{PurePosixPath(name).stem}-{period[-64:][:12]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import tempfile
 import time
@@ -28,8 +29,12 @@ from propensity.version import code_version
 
 EFFECT_ROWS = 1_000
 
+log = logging.getLogger("propensity.flows")
+# Apart, so that a command can show the steps of long work without the rest.
+steps = logging.getLogger("propensity.flows.steps")
 
-@flow(name="train", log_prints=True)
+
+@flow(name="train")
 def train(campaign_name: str, snapshot_id: str | None = None) -> dict[str, Any]:
     """Train on a snapshot (None: the newest), evaluate honestly, and register the package as challenger.
 
@@ -61,11 +66,11 @@ def fit_into(at: Platform, campaign_name: str, snapshot_id: str | None) -> dict[
     period = f"{snapshot_id}/{declared.digest()[:12]}/{code_version()}"
     done = at.periods.finished("train", campaign_name, period)
     if done is not None and at.store.exists(package_key(campaign_name, done["digest"], "manifest.json")):
-        print(f"{campaign_name}: this snapshot was trained before: {done['digest'][:12]}")
+        log.info(f"{campaign_name}: this snapshot was trained before: {done['digest'][:12]}")
         return done
     began = time.monotonic()
     data = read_snapshot(at.store, declared, snapshot_id)
-    training = fit(declared, data, progress=print)
+    training = fit(declared, data, progress=steps.info)
     digest = save_package(at.store, training.model)
     effects = measure_effects(training, data)
     for name, png in training_figures(training, effects).items():

@@ -6,6 +6,7 @@ import argparse
 import atexit
 import getpass
 import json
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from typing import Any
 
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.processes import Processes
+from local.sentences import of_ingest, of_monitoring, of_promotion, of_retraining, of_training
 from propensity.campaigns import all_campaigns, campaign
 from propensity.errors import Malformed, PropensityError, RowIssue
 
@@ -29,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command: Callable[[argparse.Namespace], int] = args.run
         if args.needs_stores:
             open_stores()
+            _show_steps()
         return command(args)
     except PropensityError as exc:
         return fail(exc)
@@ -40,9 +43,9 @@ def fail(exc: PropensityError) -> int:
     """Print an error with the first rows it names; return its exit code."""
     print(f"error: {exc}", file=sys.stderr)
     issues: Sequence[RowIssue] = getattr(exc, "issues", ())
-    for issue in issues[:SHOWN_ISSUES]:
-        if str(issue) not in str(exc):
-            print(f"  {issue}", file=sys.stderr)
+    told = "\n" in str(exc)  # the quality gate's message lists its rows with their lines already
+    for issue in () if told else issues[:SHOWN_ISSUES]:
+        print(f"  {issue}", file=sys.stderr)
     return exc.exit_code
 
 
@@ -94,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     monitor = command("monitor", _monitor, "compare logged predictions with the training data")
     monitor.add_argument("--since", help="start of the window, RFC 3339")
     monitor.add_argument("--until", help="end of the window, RFC 3339")
+    for sub in (ingest, retrain, train, promote, monitor):
+        sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
     command("history", _history, "who or what put which model live, on which evidence")
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
     return parser
@@ -103,29 +108,28 @@ def _ingest(args: argparse.Namespace) -> int:
     name = args.campaign
     from flows.ingest import ingest
 
-    return _show(ingest(name, args.source))
+    return _tell(args, ingest(name, args.source), of_ingest)
 
 
 def _retrain(args: argparse.Namespace) -> int:
     name = args.campaign
     from flows.retrain import retrain
 
-    return _show(retrain(name, args.source, getpass.getuser())["promote"])
+    return _tell(args, retrain(name, args.source, getpass.getuser()), of_retraining)
 
 
 def _train(args: argparse.Namespace) -> int:
     name = args.campaign
     from flows.train import train
 
-    report = train(name, args.snapshot)
-    return _show({k: report[k] for k in ("digest", "split_text", "metrics", "random_split", "mlflow_version")})
+    return _tell(args, train(name, args.snapshot), of_training)
 
 
 def _promote(args: argparse.Namespace) -> int:
     name = args.campaign
     from flows.promote import promote
 
-    return _show(promote(name, args.model, getpass.getuser()))
+    return _tell(args, promote(name, args.model, getpass.getuser()), of_promotion)
 
 
 def _rollback(args: argparse.Namespace) -> int:
@@ -155,7 +159,7 @@ def _monitor(args: argparse.Namespace) -> int:
     name = args.campaign
     from monitoring.flow import monitor
 
-    return _show(monitor(name, _time(args.since), _time(args.until)))
+    return _tell(args, monitor(name, _time(args.since), _time(args.until)), of_monitoring)
 
 
 def _time(text: str | None) -> datetime | None:
@@ -188,9 +192,19 @@ def _campaigns(_: argparse.Namespace) -> int:
     return 0
 
 
-def _show(result: dict[str, Any]) -> int:
-    print(json.dumps(result, indent=2, default=str))
+def _tell(args: argparse.Namespace, result: dict[str, Any], sentences: Callable[[dict[str, Any]], list[str]]) -> int:
+    """Print a flow's result: as sentences, or whole as JSON."""
+    print(json.dumps(result, indent=2, default=str) if args.json else "\n".join(sentences(result)))
     return 0
+
+
+def _show_steps() -> None:
+    """Print the steps of long work to standard error, so that a person sees that it goes on."""
+    steps = logging.getLogger("propensity.flows.steps")
+    steps.setLevel(logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s ..."))
+    steps.addHandler(handler)
 
 
 if __name__ == "__main__":

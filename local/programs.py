@@ -96,7 +96,8 @@ def schedules(settings: Settings, prefect_url: str) -> Program:
         name="schedules",
         title="Schedules",
         command=(sys.executable, "-m", "flows", "serve"),
-        environ=child_environ(settings, prefect_api_url=f"{prefect_url}/api"),
+        environ=child_environ(settings, prefect_api_url=f"{prefect_url}/api")
+        | {"PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_LOGGING_EXTRA_LOGGERS": "propensity.flows"},
         ready=lambda started_at: _polled_since(prefect_url, auth, started_at),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,8 +16,10 @@ from propensity.campaigns import campaign
 from propensity.ports import MonitorRun
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 
+log = logging.getLogger("propensity.flows")
 
-@flow(name="monitor", log_prints=True)
+
+@flow(name="monitor")
 def monitor(campaign_name: str, since: datetime | None = None, until: datetime | None = None) -> dict[str, Any]:
     """Compare predictions received in [since, until) with the training data.
 
@@ -28,7 +31,7 @@ def monitor(campaign_name: str, since: datetime | None = None, until: datetime |
     since = since or until - timedelta(days=window.window_days if window else 7)
     drift = compare_window(campaign_name, since, until)
     realised = measure_window(campaign_name, since, until)
-    print(f"{campaign_name}: drift {drift['verdict']} over {drift['rows']:,} predictions, performance {realised['verdict']}")
+    log.info(f"{campaign_name}: drift {drift['verdict']} over {drift['rows']:,} predictions, performance {realised['verdict']}")
     return {"drift": drift, "performance": realised}
 
 

@@ -1,0 +1,63 @@
+"""What a command found, in lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Result = Mapping[str, Any]
+
+
+def of_ingest(found: Result) -> list[str]:
+    """An ingest."""
+    span = f", {found['first_month']} to {found['last_month']}" if found["first_month"] else ""
+    known = "new" if found["created"] else "already there, nothing was written"
+    lines = [f"snapshot {found['snapshot_id']} ({known}): {found['rows']:,} customers{span}, {found['positives']:,} positive"]
+    if found["refused_rows"]:
+        lines.append(f"{found['refused_rows']:,} wrong rows were left out, within the quality gate")
+    lines += [f"left out: {column}: {reason}" for column, reason in found["dropped_columns"].items()]
+    lines += [f"not used: {column}: the campaign does not declare it" for column in found["ignored_columns"]]
+    return lines
+
+
+def of_training(found: Result) -> list[str]:
+    """A training."""
+    honest, random = found["metrics"], found["random_split"]
+    return [
+        f"model {found['digest'][:12]}, version {found['mlflow_version']} in MLflow, {found['rounds']} trees, {found['seconds']:.0f} s",
+        f"{found['split_text']}: " + _figures(honest),
+        f"random split, for the record: {_figures(random)}",
+    ]
+
+
+def of_promotion(found: Result) -> list[str]:
+    """A decision about the live model."""
+    verdict = {"promote": "is live now", "refuse": "was refused; the live model stays", "unchanged": "stays live"}[found["decision"]]
+    return [f"model {found['model_digest'][:12]} {verdict}", *(f"  {reason}" for reason in found["reasons"])]
+
+
+def of_retraining(found: Result) -> list[str]:
+    """Ingest, training and promotion."""
+    return [*of_ingest(found["ingest"]), *of_training(found["train"]), *of_promotion(found["promote"])]
+
+
+def of_monitoring(found: Result) -> list[str]:
+    """A window: drift and realised performance."""
+    drift, realised = found["drift"], found["performance"]
+    if drift["verdict"] == "no_data":
+        lines = ["drift: no data: nothing was predicted in this window"]
+    else:
+        names = f" ({', '.join(drift['drifted'])})" if drift["drifted"] else ""
+        compared = f"{drift['rows']:,} predictions against {drift['reference_rows']:,} training rows"
+        lines = [f"drift: {drift['verdict']}: {len(drift['drifted'])} of {drift['columns']} columns drifted{names}; {compared}"]
+        lines.append(f"report: {drift['report_key']} in object storage")
+    if realised["verdict"] == "no_data":
+        return [*lines, "performance: no data: no outcome is known yet"]
+    covered = f"{realised['rows']:,} of {realised['reference_rows']:,} predictions have an outcome"
+    auc = realised["metrics"].get("roc_auc")
+    return [*lines, f"performance: {realised['verdict']}: {covered}" + (f", ROC-AUC {auc:.3f}" if auc is not None else "")]
+
+
+def _figures(metrics: Result) -> str:
+    names = (("roc_auc", "ROC-AUC"), ("pr_auc", "PR-AUC"), ("ece", "ECE"), ("lift_at_30", "lift in the best 30 %"))
+    return ", ".join(f"{title} {metrics[name]:.3f}" for name, title in names if metrics[name] is not None)
