@@ -25,6 +25,7 @@ help: ## say what there is
 	@echo "  PROPENSITY_HOME            state folder (.propensity)"
 	@echo "  PROPENSITY_API_PORT        port of the scoring service; likewise PROPENSITY_PREFECT_PORT, PROPENSITY_MLFLOW_PORT"
 	@echo "  PROPENSITY_DATABASE_URL    a Postgres of your own, with PROPENSITY_OWNER_URL and PROPENSITY_MLFLOW_URL"
+	@echo "  CAMPAIGN                   the campaign of the demo (term-deposit), and of a rollback"
 	@echo "  PYTHON                     the Python (3.11 or newer) to make .venv with"
 
 setup: $(READY) ## make .venv with every locked package
