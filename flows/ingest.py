@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow, task
@@ -10,7 +12,9 @@ from prefect.cache_policies import NO_CACHE
 
 from propensity.adapters.platform import Platform, platform
 from propensity.adapters.sources import read_source
+from propensity.callsheet import error_sheet
 from propensity.campaigns import campaign
+from propensity.errors import QualityGateFailed, RowIssue
 from propensity.ingest import ingest as ingest_rows
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 
@@ -53,7 +57,13 @@ def ingest_into(at: Platform, campaign_name: str, source: str | None) -> dict[st
         home=at.settings.home,
         s3_endpoint_url=at.settings.s3_endpoint_url,
     )
-    result = ingest_rows(declared, raw, at.store)
+    try:
+        result = ingest_rows(declared, raw, at.store)
+    except QualityGateFailed as exc:
+        if not exc.issues:
+            raise
+        where = keep_issues(at, campaign_name, exc.issues)
+        raise QualityGateFailed(f"{exc}\n  every wrong row is listed in {where}", exc.issues) from exc
     manifest = result.manifest
     return {
         "campaign": campaign_name,
@@ -65,6 +75,15 @@ def ingest_into(at: Platform, campaign_name: str, source: str | None) -> dict[st
         "last_month": manifest.last_month,
         "source": dict(manifest.source),
         "refused_rows": result.refused,
+        "issues": keep_issues(at, campaign_name, result.issues) if result.issues else None,
         "ignored_columns": list(result.ignored),
         "dropped_columns": dict(result.dropped),
     }
+
+
+def keep_issues(at: Platform, campaign_name: str, issues: Sequence[RowIssue]) -> str:
+    """Write a list of everything that is wrong with a source, a line each; return where it lies."""
+    sheet = error_sheet(issues)
+    key = f"ingests/{campaign_name}/{hashlib.sha256(sheet).hexdigest()[:16]}.csv"
+    at.store.put(key, sheet)
+    return at.store.uri(key)

@@ -14,7 +14,7 @@ def of_ingest(found: Result) -> list[str]:
     known = "new" if found["created"] else "already there, nothing was written"
     lines = [f"snapshot {found['snapshot_id']} ({known}): {found['rows']:,} customers{span}, {found['positives']:,} positive"]
     if found["refused_rows"]:
-        lines.append(f"{found['refused_rows']:,} wrong rows were left out, within the quality gate")
+        lines.append(f"{found['refused_rows']:,} wrong rows were left out, within the quality gate: {found['issues']}")
     lines += [f"left out: {column}: {reason}" for column, reason in found["dropped_columns"].items()]
     lines += [f"not used: {column}: the campaign does not declare it" for column in found["ignored_columns"]]
     return lines

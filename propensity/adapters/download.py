@@ -134,7 +134,7 @@ def _member(data: bytes, name: str) -> bytes:
             # The stated size may be a lie: never unpack more than the limit.
             with archive.open(found[0]) as file:
                 content = file.read(LARGEST_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as exc:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as exc:
         raise Malformed(f"the archive that should hold {name!r} is damaged or encrypted") from exc
     if len(content) > LARGEST_BYTES:
         raise TooLarge(f"the file {name!r} in the archive is over {LARGEST_BYTES} bytes")

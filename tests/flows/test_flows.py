@@ -21,9 +21,10 @@ from flows.score import pending_in, score_into, score_to_file
 from flows.train import fit_into, register_into, training_key
 from propensity.adapters.platform import Platform
 from propensity.campaigns import campaign
-from propensity.errors import ModelError, NoLiveModel, NotFound, RegistryUnavailable, SourceMissing
+from propensity.errors import ModelError, NoLiveModel, NotFound, QualityGateFailed, RegistryUnavailable, SourceMissing
 from propensity.model import load_package
 from propensity.scoring import table_from_raw
+from propensity.synthetic import generate
 from tests.fakes import FakeModelRegistry
 from tests.flows.conftest import NAME
 
@@ -46,8 +47,6 @@ def _customers(at: Platform, n: int) -> bytes:
     declared = campaign(NAME)
     data = io.StringIO()
     lines = csv.writer(data, delimiter=";")
-    from propensity.synthetic import generate
-
     raw = generate(declared, n, 9)
     lines.writerow(["id", *declared.feature_names])
     lines.writerows([f"K-{i}", *(raw.columns[name][i] for name in declared.feature_names)] for i in range(n))
@@ -71,6 +70,25 @@ def test_nothing_can_be_trained_promoted_or_scored_before_its_turn(at: Platform)
 def test_a_failed_ingest_leaves_nothing(at: Platform) -> None:
     with pytest.raises(SourceMissing):
         ingest_into(at, NAME, "nowhere.csv")
+    assert list(at.store.keys("snapshots/")) == []
+
+
+def test_every_wrong_row_of_a_refused_source_is_listed(at: Platform, tmp_path: Path) -> None:
+    declared = campaign(NAME)
+    raw = generate(declared, 60, 9)
+    path = tmp_path / "calls.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(file, delimiter=";")
+        lines.writerow(raw.columns)
+        for i in range(60):
+            cells = {name: values[i] for name, values in raw.columns.items()}
+            lines.writerow((cells | {"age": 170} if i % 2 else cells).values())
+    with pytest.raises(QualityGateFailed) as caught:
+        ingest_into(at, NAME, str(path))
+    (key,) = at.store.keys(f"ingests/{NAME}/")
+    assert at.store.uri(key) in str(caught.value)
+    listed = list(csv.DictReader(io.StringIO(at.store.get(key).decode())))
+    assert [(row["row"], row["column"]) for row in listed] == [(str(n), "age") for n in range(2, 61, 2)]
     assert list(at.store.keys("snapshots/")) == []
 
 
