@@ -22,12 +22,13 @@ from propensity.errors import DataError, NoLiveModel
 from propensity.ingest import read_rows
 from propensity.model import Model, load_package
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
-from propensity.scoring import ScoredList, score_list
+from propensity.scoring import UNKNOWN_COLUMN, ScoredList, score_list
 
 # Names the ids of batch requests: the same list scored by the same model has the same request id.
 _NAMESPACE = uuid.UUID("6c5a3d1c-0f0e-5d0e-9d6f-6a0f6f0b7a11")
 
 log = logging.getLogger("propensity.flows")
+steps = logging.getLogger("propensity.flows.steps")
 
 
 @flow(name="score")
@@ -80,7 +81,7 @@ def score_into(at: Platform, campaign_name: str, key: str) -> dict[str, Any]:
         path = Path(folder) / name
         path.write_bytes(data)
         try:
-            scored = score_file(at, declared, model, path)
+            scored, not_used = score_file(at, declared, model, path)
         except DataError as exc:
             result: dict[str, Any] = {"list": key, "refused": str(exc)}
             log.info(f"{name}: refused: {exc}")
@@ -97,6 +98,7 @@ def score_into(at: Platform, campaign_name: str, key: str) -> dict[str, Any]:
         "received": scored.received,
         "scored": len(scored.table),
         "refused_rows": scored.refused,
+        "not_used": not_used,
         "contact": int(scored.decision.contact.sum()),
         "call_sheet": at.store.uri(f"{place}/call-sheet.csv"),
     }
@@ -104,10 +106,16 @@ def score_into(at: Platform, campaign_name: str, key: str) -> dict[str, Any]:
     return result
 
 
-def score_file(at: Platform, declared: Campaign, model: Model, path: Path) -> ScoredList:
-    """Read, check and score a file of customers. Raises DataError where it cannot be read."""
+def score_file(at: Platform, declared: Campaign, model: Model, path: Path) -> tuple[ScoredList, dict[str, str]]:
+    """Read, check and score a file of customers; return the list, and each column that was not used with the reason.
+
+    Raises DataError where it cannot be read.
+    """
     raw = read_source(str(path), declared, home=at.settings.home)
-    return score_list(model, read_rows(declared, raw), declared.policy)
+    rows = read_rows(declared, raw)
+    steps.info(f"scoring and explaining {len(rows.table):,} customers")
+    not_used = {**rows.dropped, **dict.fromkeys(rows.ignored, UNKNOWN_COLUMN)}
+    return score_list(model, rows, declared.policy), not_used
 
 
 def log_list(at: Platform, scored: ScoredList, request_id: str, *, source: str, body_sha256: str) -> None:
@@ -123,7 +131,7 @@ def score_to_file(at: Platform, campaign_name: str, path: Path, out: Path) -> di
     """
     declared = campaign(campaign_name)
     model = live_model(at, declared)
-    scored = score_file(at, declared, model, path)
+    scored, not_used = score_file(at, declared, model, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     request_id = str(uuid.uuid5(_NAMESPACE, f"{path.name}@{sha256}/{model.digest}"))
     log_list(at, scored, request_id, source=f"file:{path.name}", body_sha256=sha256)
@@ -137,6 +145,7 @@ def score_to_file(at: Platform, campaign_name: str, path: Path, out: Path) -> di
         "received": scored.received,
         "scored": len(scored.table),
         "refused_rows": scored.refused,
+        "not_used": not_used,
         "contact": int(scored.decision.contact.sum()),
         "errors": str(errors),
     }

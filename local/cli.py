@@ -150,6 +150,8 @@ def _score(args: argparse.Namespace) -> int:
     out: Path = args.out or args.file.with_name(args.file.name + ".call-sheet.csv")
     result = score_to_file(platform(), name, args.file, out)
     print(f"{result['scored']:,} of {result['received']:,} customers scored, {result['contact']:,} to contact: {out}")
+    for column, reason in result["not_used"].items():
+        print(f"not used: {column}: {reason}")
     if result["refused_rows"]:
         print(f"{result['refused_rows']:,} rows refused: {result['errors']}")
     return 0

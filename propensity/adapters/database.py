@@ -122,7 +122,9 @@ def translated() -> Iterator[None]:
     except OutOfTime as exc:
         raise DatabaseUnavailable("Postgres did not take a connection in time; nothing was stored; try again") from exc
     except (psycopg.OperationalError, psycopg.InterfaceError, pg.ReadOnlySqlTransaction) as exc:
-        raise DatabaseUnavailable(f"Postgres did not {_what(exc)}; no answer was confirmed; try again with the same key") from exc
+        raise DatabaseUnavailable(
+            f"Postgres did not {_what(exc)}; nothing was confirmed; try again, with the same Idempotency-Key where one was sent"
+        ) from exc
     except (psycopg.DataError, pg.CheckViolation, pg.NotNullViolation, UnicodeEncodeError):
         # Without the cause: it quotes the value, and a traceback in a log must not.
         raise DataError("a value cannot be stored: texts must be free of NUL and lone surrogates, numbers in JSON finite") from None

@@ -43,13 +43,14 @@ def _live(at: Platform) -> str | None:
     return None if live is None else live.model_digest
 
 
-def _customers(at: Platform, n: int) -> bytes:
+def _customers(n: int, **extra: int) -> bytes:
+    """A list as a file; every customer has the same value in each extra column."""
     declared = campaign(NAME)
     data = io.StringIO()
     lines = csv.writer(data, delimiter=";")
     raw = generate(declared, n, 9)
-    lines.writerow(["id", *declared.feature_names])
-    lines.writerows([f"K-{i}", *(raw.columns[name][i] for name in declared.feature_names)] for i in range(n))
+    lines.writerow(["id", *declared.feature_names, *extra])
+    lines.writerows([f"K-{i}", *(raw.columns[name][i] for name in declared.feature_names), *extra.values()] for i in range(n))
     return data.getvalue().encode()
 
 
@@ -60,7 +61,7 @@ def test_nothing_can_be_trained_promoted_or_scored_before_its_turn(at: Platform)
         promote_into(at, NAME, None, "test")
     with pytest.raises(NoLiveModel):
         rollback_into(at, NAME)
-    at.store.put(f"inbox/{NAME}/early.csv", _customers(at, 3))
+    at.store.put(f"inbox/{NAME}/early.csv", _customers(3))
     with pytest.raises(NoLiveModel):
         score_into(at, NAME, f"inbox/{NAME}/early.csv")
     assert at.log.count(NAME) == 0
@@ -147,7 +148,7 @@ def test_a_worse_model_is_refused_once_and_the_refusal_is_kept(at: Platform) -> 
 
 def test_a_list_in_the_inbox_is_scored_once(at: Platform) -> None:
     key = f"inbox/{NAME}/list.csv"
-    lines = _customers(at, 40).splitlines()
+    lines = _customers(40).splitlines()
     at.store.put(key, b"\r\n".join([*lines, lines[-1].replace(b"K-39;", b"K-40;x")]))
     assert pending_in(at, NAME) == [key]
     result = score_into(at, NAME, key)
@@ -183,13 +184,22 @@ def test_the_log_gives_the_same_scores_again(at: Platform) -> None:
 
 def test_a_file_scored_from_the_shell_is_logged_once(at: Platform, tmp_path: Path) -> None:
     path, out = tmp_path / "customers.csv", tmp_path / "sheet.csv"
-    path.write_bytes(_customers(at, 25))
+    path.write_bytes(_customers(25))
     before = at.log.count(NAME)
     first = score_to_file(at, NAME, path, out)
     assert score_to_file(at, NAME, path, out)["request_id"] == first["request_id"]
     assert at.log.count(NAME) == before + 25
     assert out.exists()
+    assert first["not_used"] == {}
     assert not Path(first["errors"]).exists()
+
+
+def test_columns_of_a_file_that_are_not_used_are_named(at: Platform, tmp_path: Path) -> None:
+    path = tmp_path / "more.csv"
+    path.write_bytes(_customers(5, duration=100, shoe_size=42))
+    found = score_to_file(at, NAME, path, tmp_path / "sheet.csv")["not_used"]
+    assert list(found) == ["duration", "shoe_size"]
+    assert "leaks" in found["duration"]
 
 
 def test_a_rollback_restores_the_model_before_and_is_kept(at: Platform) -> None:
