@@ -24,7 +24,7 @@ from propensity.model import Model, load_package
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 from propensity.scoring import UNKNOWN_COLUMN, ScoredList, score_list
 
-# Names the ids of batch requests: the same list scored by the same model has the same request id.
+# Names the ids of batch requests: the same list, decided by the same model under the same declaration, has the same request id.
 _NAMESPACE = uuid.UUID("6c5a3d1c-0f0e-5d0e-9d6f-6a0f6f0b7a11")
 
 log = logging.getLogger("propensity.flows")
@@ -88,20 +88,11 @@ def score_into(at: Platform, campaign_name: str, key: str) -> dict[str, Any]:
             at.periods.finish("score", campaign_name, period, result)
             return result
     place = f"lists/{campaign_name}/{PurePosixPath(name).stem}-{period[-64:][:12]}"
-    request_id = str(uuid.uuid5(_NAMESPACE, f"{period}/{model.digest}"))
+    request_id = batch_id(period, model)
     log_list(at, scored, request_id, source=f"inbox:{name}", body_sha256=period[-64:])
     at.store.put(f"{place}/errors.csv", error_sheet(scored.issues))
     at.store.put(f"{place}/call-sheet.csv", call_sheet(scored, request_id))
-    result = {
-        "list": key,
-        "request_id": request_id,
-        "received": scored.received,
-        "scored": len(scored.table),
-        "refused_rows": scored.refused,
-        "not_used": not_used,
-        "contact": int(scored.decision.contact.sum()),
-        "call_sheet": at.store.uri(f"{place}/call-sheet.csv"),
-    }
+    result = {"list": key, **counts(scored, request_id, not_used), "call_sheet": at.store.uri(f"{place}/call-sheet.csv")}
     at.periods.finish("score", campaign_name, period, result)
     return result
 
@@ -116,6 +107,23 @@ def score_file(at: Platform, declared: Campaign, model: Model, path: Path) -> tu
     steps.info(f"scoring and explaining {len(rows.table):,} customers")
     not_used = {**rows.dropped, **dict.fromkeys(rows.ignored, UNKNOWN_COLUMN)}
     return score_list(model, rows, declared.policy), not_used
+
+
+def batch_id(content: str, model: Model) -> str:
+    """Request id of a batch. Another policy is another decision, and so another request, even for the same rows and model."""
+    return str(uuid.uuid5(_NAMESPACE, f"{content}/{model.digest}/{model.campaign.digest()}"))
+
+
+def counts(scored: ScoredList, request_id: str, not_used: dict[str, str]) -> dict[str, Any]:
+    """What became of a list, for people and for the record."""
+    return {
+        "request_id": request_id,
+        "received": scored.received,
+        "scored": len(scored.table),
+        "refused_rows": scored.refused,
+        "not_used": not_used,
+        "contact": int(scored.decision.contact.sum()),
+    }
 
 
 def log_list(at: Platform, scored: ScoredList, request_id: str, *, source: str, body_sha256: str) -> None:
@@ -133,19 +141,11 @@ def score_to_file(at: Platform, campaign_name: str, path: Path, out: Path) -> di
     model = live_model(at, declared)
     scored, not_used = score_file(at, declared, model, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    request_id = str(uuid.uuid5(_NAMESPACE, f"{path.name}@{sha256}/{model.digest}"))
+    request_id = batch_id(f"{path.name}@{sha256}", model)
     log_list(at, scored, request_id, source=f"file:{path.name}", body_sha256=sha256)
     folder = FolderStore(out.parent)
     errors = out.with_name(out.name + ".errors.csv")
     if scored.issues:
         folder.put(errors.name, error_sheet(scored.issues))
     folder.put(out.name, call_sheet(scored, request_id))
-    return {
-        "request_id": request_id,
-        "received": scored.received,
-        "scored": len(scored.table),
-        "refused_rows": scored.refused,
-        "not_used": not_used,
-        "contact": int(scored.decision.contact.sum()),
-        "errors": str(errors),
-    }
+    return {**counts(scored, request_id, not_used), "errors": str(errors)}

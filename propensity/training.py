@@ -141,7 +141,7 @@ def _fit(table: Table, positive: Labels, seed: int) -> _Fitted:
     """Cross-validation chooses the rounds and gives out-of-fold margins for the calibration; the booster is then fitted on all rows.
 
     Every booster is fitted by one thread, the folds side by side: the result does not depend on the number of cores, and threads that
-    wait for each other inside XGBoost would stand still on a machine that has other work.
+    wait for each other inside XGBoost slow each other down where the machine has other work.
     """
     from sklearn.model_selection import StratifiedKFold
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,7 @@ from flows.promote import promote_into, rollback_into
 from flows.score import pending_in, score_into, score_to_file
 from flows.train import fit_into, register_into, training_key
 from propensity.adapters.platform import Platform
+from propensity.campaign import Policy
 from propensity.campaigns import campaign
 from propensity.errors import ModelError, NoLiveModel, NotFound, QualityGateFailed, RegistryUnavailable, SourceMissing
 from propensity.model import load_package
@@ -192,6 +194,19 @@ def test_a_file_scored_from_the_shell_is_logged_once(at: Platform, tmp_path: Pat
     assert out.exists()
     assert first["not_used"] == {}
     assert not Path(first["errors"]).exists()
+
+
+def test_the_same_file_under_another_policy_is_another_request(at: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, out = tmp_path / "policy.csv", tmp_path / "sheet.csv"
+    path.write_bytes(_customers(20))
+    first = score_to_file(at, NAME, path, out)
+    everyone = replace(campaign(NAME), policy=Policy("top_share", 1.0))
+    monkeypatch.setattr("flows.score.campaign", lambda _: everyone)
+    second = score_to_file(at, NAME, path, out)
+    assert (first["contact"] < 20, second["contact"]) == (True, 20)
+    # The log says what the sheet says, for both.
+    for found in (first, second):
+        assert int(at.log.request(found["request_id"]).contact.sum()) == found["contact"]
 
 
 def test_columns_of_a_file_that_are_not_used_are_named(at: Platform, tmp_path: Path) -> None:
