@@ -8,6 +8,7 @@
     │   ├── Malformed            not readable as the format it claims to be
     │   ├── TooLarge             over a stated limit
     │   ├── UnsupportedMedia     a format that is not offered
+    │   ├── NotAcceptable        a reply is asked for in a format that is not offered
     │   ├── RowsInvalid          readable, but no row can be used; says which and why
     │   ├── QualityGateFailed    a data set broke its declared quality gate
     │   ├── SourceMissing        a file, table or address that does not exist
@@ -20,6 +21,7 @@
     │   ├── LeakSuspected        better than honest data allows
     │   └── PromotionConflict    somebody else promoted first
     ├── SettingsInvalid          an environment variable is missing or wrong
+    ├── Overloaded               more requests wait than can be answered in time
     └── StoreError               S3, Postgres, MLflow, a program of the platform: the only branch worth retrying
 
 Each class carries a stable ``code`` (for machines), an HTTP ``status`` and a process ``exit_code``.
@@ -110,6 +112,13 @@ class UnsupportedMedia(DataError):
     status = 415
 
 
+class NotAcceptable(DataError):
+    """The reply is asked for in a format that is not offered."""
+
+    code = "not_acceptable"
+    status = 406
+
+
 class _RowsError(DataError):
     """A data error that names rows; ``issues`` is sorted by row."""
 
@@ -196,6 +205,14 @@ class PromotionConflict(ModelError):
 
     code = "promotion_conflict"
     status = 409
+
+
+class Overloaded(PropensityError):
+    """More requests wait than can be answered in time."""
+
+    code = "overloaded"
+    status = 503
+    exit_code = 5
 
 
 class StoreError(PropensityError):

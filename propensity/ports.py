@@ -57,6 +57,7 @@ class LoggedRequest:
     refused: int
     source: str
     received_at: datetime | None = None
+    caller: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class StoredReply:
 
     body_sha256: str
     reply: bytes
+    request_id: str
 
 
 class PredictionLog(Protocol):
@@ -73,8 +75,8 @@ class PredictionLog(Protocol):
     def append(self, entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
         """Commit a request. Where the key was used before, nothing is written and the stored reply is returned instead."""
 
-    def stored_reply(self, campaign: str, idempotency_key: str) -> StoredReply | None:
-        """What the key was answered with, None where it is new."""
+    def stored_reply(self, campaign: str, caller: str, idempotency_key: str) -> StoredReply | None:
+        """What the caller's key was answered with, None where it is new."""
 
     def request(self, request_id: str) -> LoggedRequest:
         """One request by id. Raises NotFound."""
