@@ -11,7 +11,7 @@ from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api.replies import PROBLEM, encode, errors_json
-from propensity.errors import PropensityError, RowIssue, StoreError, TooLarge
+from propensity.errors import PropensityError, RateLimited, RowIssue, StoreError, TooLarge, Unauthorized
 
 logger = logging.getLogger("propensity.api")
 RETRY_AFTER_S = 2
@@ -53,7 +53,12 @@ def _reply(status: int, code: str, detail: str, issues: tuple[RowIssue, ...] = (
 def _on_purpose(error: PropensityError) -> Response:
     if isinstance(error, StoreError):
         logger.warning(str(error), extra={"fields": {"event": "store_unavailable", "request_id": g.request_id, "code": error.code}})
-    return _reply(error.status, error.code, str(error), getattr(error, "issues", ()))
+    reply = _reply(error.status, error.code, str(error), getattr(error, "issues", ()))
+    if isinstance(error, Unauthorized):
+        reply.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        reply.headers["Retry-After"] = str(error.retry_after_s)
+    return reply
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:

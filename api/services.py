@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Protocol
 
+from api.auth import ApiKeys
 from api.models import LiveModels
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
@@ -45,6 +46,8 @@ class Services:
     log, outcomes : the stores of predictions and of what happened later
     database : Pingable
         The Postgres behind both, for ``/readyz``.
+    keys : ApiKeys
+        Who may call.
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
     """
@@ -54,6 +57,7 @@ class Services:
     log: PredictionLog
     outcomes: OutcomeStore
     database: Pingable
+    keys: ApiKeys
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = new_id
     draining: threading.Event = field(default_factory=threading.Event)
