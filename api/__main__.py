@@ -25,9 +25,11 @@ def main() -> int:
     logs.configure()
     server.stop_on_signals()
     print(f"scoring service on {server.address}", flush=True)
+    services.keys.start()
     services.models.start()
     finished = server.run()
     services.models.stop()
+    services.keys.stop()
     return 0 if finished else 1
 
 

@@ -10,9 +10,10 @@ from functools import partial
 from flask import Flask, Response, g, request
 
 from api import campaigns, operations, outcomes, predictions, problems, records
+from api.auth import authorise
+from api.media import MAX_BODY_BYTES
 from api.services import Services
 
-MAX_BODY_BYTES = 10 * 1024 * 1024
 logger = logging.getLogger("propensity.api.access")
 View = Callable[..., Response]
 ROUTES: tuple[tuple[str, str, View], ...] = (
@@ -39,6 +40,7 @@ def create_app(services: Services) -> Flask:
         app.add_url_rule(path, f"{method} {path}", partial(view, services), methods=[method])
     app.add_url_rule("/favicon.ico", "favicon", partial(app.send_static_file, "favicon.svg"))
     app.before_request(partial(_begin, services))
+    app.before_request(partial(authorise, services.keys))
     app.after_request(_end)
     problems.add_handlers(app)
     return app
@@ -48,6 +50,7 @@ def _begin(services: Services) -> None:
     g.request_id = services.new_request_id()
     g.started_s = time.perf_counter()
     g.rows = None
+    g.caller = None
 
 
 def _end(reply: Response) -> Response:
@@ -63,6 +66,8 @@ def _end(reply: Response) -> Response:
         "status": reply.status_code,
         "ms": round(1000 * (time.perf_counter() - g.started_s), 3),
         "rows": g.rows,
+        "caller": None if g.caller is None else g.caller.name,
+        "key_id": None if g.caller is None else g.caller.key_id,
     }
     logger.info("request", extra={"fields": fields if "code" not in g else {**fields, "code": g.code}})
     return reply

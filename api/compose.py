@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from api.auth import ApiKeys
 from api.models import LiveModels
 from api.services import Services
+from propensity.adapters.api_keys import PostgresApiKeyStore
 from propensity.adapters.database import Database
 from propensity.adapters.object_store import open_store
 from propensity.adapters.outcomes import PostgresOutcomeStore
@@ -22,8 +24,8 @@ def compose(settings: Settings) -> Services:
     address = settings.database_url.get_secret_value()
     if not address:
         raise SettingsInvalid("PROPENSITY_DATABASE_URL is not set; it looks like postgresql://user:password@host:5432/propensity")
-    # One connection more than requests, so that looking for promotions never waits behind them.
-    database = Database(address, pool_size=settings.api_threads + 1, timeout_s=DATABASE_TIMEOUT_S)
+    # Two connections more than requests, so that looking for promotions and for keys never waits behind them.
+    database = Database(address, pool_size=settings.api_threads + 2, timeout_s=DATABASE_TIMEOUT_S)
     campaigns = all_campaigns()
     store = open_store(settings.store_url, endpoint_url=settings.s3_endpoint_url)
     return Services(
@@ -32,4 +34,5 @@ def compose(settings: Settings) -> Services:
         log=PostgresPredictionLog(database),
         outcomes=PostgresOutcomeStore(database),
         database=database,
+        keys=ApiKeys(PostgresApiKeyStore(database), rate_per_s=settings.api_rate_per_s, reload_s=settings.reload_s),
     )

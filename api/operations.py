@@ -34,6 +34,8 @@ def readyz(services: Services) -> Response:
             "ok": any(live.values()),
             "reason": None if any(live.values()) else "no campaign has a live model: train and promote one",
         },
+        # Keys that are not the newest still let callers in, and during an outage that is what they are for.
+        "api_keys": {"ok": services.keys.loaded, "reason": services.keys.problem},
     }
     problems = services.models.problems
     models = {

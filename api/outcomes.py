@@ -51,7 +51,9 @@ def post_outcomes(services: Services, campaign: str) -> Response:
     if not outcomes:
         raise RowsInvalid(f"none of the {len(issues):,} outcomes can be used; errors says why, row by row", issues)
     g.rows = len(outcomes)
-    counts = services.outcomes.record(campaign, outcomes, "api")
+    # Whoever may post outcomes may post them for any caller's predictions: the feed of results is often another system than the one that
+    # asked, and customers are matched across callers anyway. Each outcome keeps who told it.
+    counts = services.outcomes.record(campaign, outcomes, f"api:{g.caller.name}")
     totals = {"received": posted.n, "refused": len(issues), **counts}
     return json_reply({"request_id": g.request_id, "campaign": campaign, "counts": totals, **errors_json(issues)})
 

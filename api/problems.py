@@ -10,8 +10,9 @@ from typing import Any
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from api.replies import PROBLEM, encode, errors_json
-from propensity.errors import PropensityError, RowIssue, StoreError, TooLarge
+from api import media
+from api.replies import encode, errors_json
+from propensity.errors import PropensityError, RateLimited, RowIssue, StoreError, TooLarge, Unauthorized
 
 logger = logging.getLogger("propensity.api")
 RETRY_AFTER_S = 2
@@ -44,7 +45,7 @@ def add_handlers(app: Flask) -> None:
 
 def _reply(status: int, code: str, detail: str, issues: tuple[RowIssue, ...] = ()) -> Response:
     g.code = code
-    reply = Response(problem(status, code, detail, g.request_id, issues), status=status, mimetype=PROBLEM)
+    reply = Response(problem(status, code, detail, g.request_id, issues), status=status, mimetype=media.PROBLEM)
     if status in (429, 503):
         reply.headers["Retry-After"] = str(RETRY_AFTER_S)
     return reply
@@ -53,16 +54,16 @@ def _reply(status: int, code: str, detail: str, issues: tuple[RowIssue, ...] = (
 def _on_purpose(error: PropensityError) -> Response:
     if isinstance(error, StoreError):
         logger.warning(str(error), extra={"fields": {"event": "store_unavailable", "request_id": g.request_id, "code": error.code}})
-    return _reply(error.status, error.code, str(error), getattr(error, "issues", ()))
+    reply = _reply(error.status, error.code, str(error), getattr(error, "issues", ()))
+    if isinstance(error, Unauthorized):
+        reply.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        reply.headers["Retry-After"] = str(error.retry_after_s)
+    return reply
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    return _on_purpose(TooLarge(body_too_large()))
-
-
-def body_too_large() -> str:
-    """What to do with a body over the limit."""
-    return "the body is over 10 MiB; send fewer rows at a time, or score a file: propensity score FILE"
+    return _on_purpose(TooLarge(media.body_too_large()))
 
 
 def _by_flask(error: HTTPException) -> Response:

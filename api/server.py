@@ -24,9 +24,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import ErrorTask, WSGITask
 
-from api.app import MAX_BODY_BYTES
-from api.problems import body_too_large, problem
-from api.replies import PROBLEM
+from api.media import MAX_BODY_BYTES, PROBLEM, body_too_large
+from api.problems import problem
 from propensity.errors import SettingsInvalid
 
 CONNECTION_LIMIT = 10_000

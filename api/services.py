@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Protocol
 
+from api.auth import ApiKeys
 from api.models import LiveModels
+from api.rows import ListReader
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
 from propensity.ports import OutcomeStore, PredictionLog
@@ -45,6 +47,8 @@ class Services:
     log, outcomes : the stores of predictions and of what happened later
     database : Pingable
         The Postgres behind both, for ``/readyz``.
+    keys : ApiKeys
+        Who may call.
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
     """
@@ -54,6 +58,7 @@ class Services:
     log: PredictionLog
     outcomes: OutcomeStore
     database: Pingable
+    keys: ApiKeys
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = new_id
     draining: threading.Event = field(default_factory=threading.Event)
@@ -63,6 +68,11 @@ class Services:
         if name not in self.campaigns:
             raise NotFound(f"there is no campaign of that name; there are: {', '.join(self.campaigns)}")
         return self.campaigns[name]
+
+    @cached_property
+    def readers(self) -> Mapping[str, ListReader]:
+        """What reads the lists of each campaign."""
+        return {name: ListReader(campaign) for name, campaign in self.campaigns.items()}
 
     @cached_property
     def declarations(self) -> Mapping[str, str]:

@@ -15,6 +15,10 @@
     │   ├── ChecksumMismatch     a file is not the one that was declared
     │   ├── NotFound             an id or a campaign that is not known
     │   └── Idempotency*         a key reused: in flight, or with another body
+    ├── AccessError              who asks, and what he may
+    │   ├── Unauthorized         no key, or one that opens nothing
+    │   ├── Forbidden            a good key whose role may not do this
+    │   └── RateLimited          more requests than the key is good for
     ├── ModelError               no model can be used
     │   ├── NoLiveModel          nothing was promoted yet
     │   ├── ModelDamaged         digest, schema or canary scores do not match
@@ -171,6 +175,38 @@ class IdempotencyMismatch(DataError):
 
     code = "idempotency_mismatch"
     status = 422
+
+
+class AccessError(PropensityError):
+    """The caller may not do this."""
+
+    code = "access_refused"
+    status = 403
+    exit_code = 6
+
+
+class Unauthorized(AccessError):
+    """No key came, or one that is unknown, expired or revoked."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Forbidden(AccessError):
+    """The key's role may not do this."""
+
+    code = "forbidden"
+
+
+class RateLimited(AccessError):
+    """The key has used up its requests; ``retry_after_s`` whole seconds later there is one again."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ModelError(PropensityError):

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from propensity.access import ApiKey, KnownKeys, NewKey
+
 Json = dict[str, Any]
 
 
@@ -39,7 +41,8 @@ class ObjectStore(Protocol):
 class LoggedRequest:
     """One acknowledged request: everything needed to say again what was answered.
 
-    ``features`` holds the raw values by row: numbers exactly as sent (float64), categories as their declared position.
+    ``features`` holds the raw values by row: numbers exactly as sent (float64), categories as their declared position. ``caller`` is
+    the owner of the key that sent it; empty where no key was involved, as for a file.
     """
 
     request_id: str
@@ -236,3 +239,22 @@ class ModelRegistry(Protocol):
         """Digest of the package registered last; None where there is none."""
 
     def set_alias(self, campaign: str, alias: str, version: str) -> None: ...
+
+
+class ApiKeyStore(Protocol):
+    """Append-only record of API keys and their revocations. Only the tables' owner may write it."""
+
+    def known(self) -> KnownKeys:
+        """Every key, those that ended included."""
+
+    def add(self, new: NewKey) -> ApiKey:
+        """Store a key."""
+
+    def rotate(self, key_id: str, new: NewKey, *, overlap_s: float) -> ApiKey:
+        """Store the successor of a key, which itself is revoked ``overlap_s`` seconds from now; both or neither.
+
+        Raises NotFound for an id that is not known, DataError where the key has ended or its end is settled already.
+        """
+
+    def revoke(self, key_id: str, *, reason: str, by: str) -> ApiKey:
+        """Revoke a key now and return it as it then is. Raises NotFound."""

@@ -51,8 +51,8 @@ class ScoredList:
     def received(self) -> int:
         return len(self.table) + self.refused
 
-    def logged(self, request_id: str, declaration_digest: str, *, source: str) -> LoggedRequest:
-        """What the prediction log keeps of this list: enough to say the same again."""
+    def logged(self, request_id: str, declaration_digest: str, *, source: str, caller: str = "") -> LoggedRequest:
+        """What the prediction log keeps of this list, sent by ``caller``: enough to say the same again."""
         return LoggedRequest(
             request_id=request_id,
             campaign=self.model.campaign.name,
@@ -68,6 +68,7 @@ class ScoredList:
             received=self.received,
             refused=self.refused,
             source=source,
+            caller=caller,
         )
 
     def best(self, n: int) -> list[int]:
