@@ -12,12 +12,16 @@ from flask import Flask
 from api.app import create_app
 from api.models import LiveModels
 from api.services import Services
+from propensity.adapters.first_parse import FirstParse
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
 from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from tests.api.models import make_campaign, make_model, make_rows
 from tests.fakes import NOW, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+
+# One for all tests: a package that passed once is not tried again.
+FIRST_PARSE = FirstParse()
 
 
 @dataclass
@@ -76,7 +80,7 @@ def make_world() -> Callable[..., World]:
         database, store = FakeDatabase(), FakeObjectStore()
         log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
         outcomes = FakeOutcomeStore(log)
-        models = LiveModels(declared, store, ledger, reload_s=0.01)
+        models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
         services = Services(declared, models, log, outcomes, database, clock=lambda: NOW)
         return World(declared, database, store, log, outcomes, ledger, models, services, create_app(services))
 
