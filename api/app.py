@@ -23,6 +23,7 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/v1/campaigns/<campaign>", campaigns.get_campaign),
     ("GET", "/v1/campaigns/<campaign>/schema", campaigns.get_schema),
     ("GET", "/v1/campaigns/<campaign>/model", campaigns.get_model),
+    ("GET", "/v1/campaigns/<campaign>/models", campaigns.list_models),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
     ("GET", "/livez", operations.livez),
     ("GET", "/readyz", operations.readyz),

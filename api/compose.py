@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.auth import ApiKeys
 from api.models import LiveModels
+from api.packages import FirstParse
 from api.services import Services
 from propensity.adapters.api_keys import PostgresApiKeyStore
 from propensity.adapters.database import Database
@@ -19,7 +20,7 @@ from propensity.settings import Settings
 DATABASE_TIMEOUT_S = 2.0
 
 
-def compose(settings: Settings) -> Services:
+def compose(settings: Settings, first_parse: FirstParse) -> Services:
     """Services over Postgres and object storage. Contacts neither. Raises SettingsInvalid where an address is missing."""
     address = settings.database_url.get_secret_value()
     if not address:
@@ -30,7 +31,7 @@ def compose(settings: Settings) -> Services:
     store = open_store(settings.store_url, endpoint_url=settings.s3_endpoint_url)
     return Services(
         campaigns=campaigns,
-        models=LiveModels(campaigns, store, PostgresPromotionLedger(database), reload_s=settings.reload_s),
+        models=LiveModels(campaigns, store, PostgresPromotionLedger(database), first_parse, reload_s=settings.reload_s),
         log=PostgresPredictionLog(database),
         outcomes=PostgresOutcomeStore(database),
         database=database,

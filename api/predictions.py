@@ -30,7 +30,7 @@ class Wanted:
 
     policy: Policy
     reasons: int
-    model: str | None
+    model: object
 
 
 def post_predictions(services: Services, campaign: str) -> Response:
@@ -44,9 +44,10 @@ def post_predictions(services: Services, campaign: str) -> Response:
         stored = services.log.stored_reply(campaign, g.caller.name, key)
         if stored is not None:
             return _replay(stored, digest, format_)
-    post = services.readers[campaign].read(request.mimetype, body)
-    wanted = wanted_of(declared, {**_from_query(), **post.options})
-    model = services.models.live(campaign).model
+    sent = services.readers[campaign].read(request.mimetype, body)
+    wanted = wanted_of(declared, {**_from_query(), **sent.options})
+    model = services.models.choose(campaign, wanted.model).model
+    post = sent.check()
     scored = score_list(model, post.checked, wanted.policy, top_reasons=wanted.reasons)
     g.rows = len(scored.table)
     reply = scored_reply(g.request_id, post, scored, wanted=format_, reasons=wanted.reasons > 0)
@@ -74,10 +75,7 @@ def wanted_of(campaign: Campaign, options: Mapping[str, Any]) -> Wanted:
     reasons = options.get("reasons", DEFAULT_REASONS)
     if type(reasons) is not int or not 0 <= reasons <= MAX_REASONS:
         raise Malformed(f"reasons must be a whole number from 0 to {MAX_REASONS}")
-    model = options.get("model")
-    if model is not None and not isinstance(model, str):
-        raise Malformed("model must be a text: champion, previous, challenger, a version or a digest")
-    return Wanted(parse_policy(options.get("policy"), campaign.policy), reasons, model)
+    return Wanted(parse_policy(options.get("policy"), campaign.policy), reasons, options.get("model"))
 
 
 def _from_query() -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,16 +30,29 @@ class CheckedPost:
     ----------
     ignored : mapping
         Columns that were sent but not looked at, each with the reason.
-    options : mapping
-        What came beside the rows, not yet checked.
     columnar : bool
         The list came by column, and is answered so.
     """
 
     checked: Checked
     ignored: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
     columnar: bool = False
+
+
+@dataclass(frozen=True)
+class ReadPost:
+    """A list that could be read.
+
+    Attributes
+    ----------
+    options : mapping
+        What came beside the rows, not yet checked.
+    check : callable
+        Validates the rows. Raises RowsInvalid where the list is empty or no row of it can be used.
+    """
+
+    options: Mapping[str, Any]
+    check: Callable[[], CheckedPost]
 
 
 def id_column(campaign: Campaign) -> str:
@@ -53,16 +67,8 @@ class ListReader:
         self._campaign = campaign
         self._typed = TypedJson(campaign, id_column(campaign), OPTIONS, MAX_ROWS)
 
-    def read(self, mimetype: str, body: bytes) -> CheckedPost:
-        """The list, validated row by row.
-
-        Raises
-        ------
-        UnsupportedMedia, Malformed, TooLarge
-            The body cannot be read.
-        RowsInvalid
-            The list is empty, or no row of it can be used.
-        """
+    def read(self, mimetype: str, body: bytes) -> ReadPost:
+        """The list. Raises UnsupportedMedia, Malformed, TooLarge."""
         mimetype = media.SAME_AS.get(mimetype, mimetype)
         typed = None
         if mimetype == media.JSON:
@@ -70,8 +76,10 @@ class ListReader:
         elif mimetype == media.NDJSON:
             typed = self._typed.read_lines(body)
         if typed is not None:
-            return CheckedPost(Checked(typed.table, (), 0), {}, typed.options, typed.columnar)
-        return check_post(self._campaign, read_body(mimetype, body, "customers", OPTIONS, columns="columns"))
+            post = CheckedPost(Checked(typed.table, (), 0), {}, typed.columnar)
+            return ReadPost(typed.options, lambda: post)
+        posted = read_body(mimetype, body, "customers", OPTIONS, columns="columns")
+        return ReadPost(posted.options, partial(check_post, self._campaign, posted))
 
 
 def check_post(campaign: Campaign, posted: Posted) -> CheckedPost:
@@ -86,7 +94,7 @@ def check_post(campaign: Campaign, posted: Posted) -> CheckedPost:
     if not len(whole.table):
         raise RowsInvalid(f"none of the {posted.n:,} rows can be used; errors says why, row by row", whole.issues)
     ignored = {} if campaign.unexpected_columns == "refuse" else surplus
-    return CheckedPost(whole, ignored, posted.options, posted.columnar)
+    return CheckedPost(whole, ignored, posted.columnar)
 
 
 def shown(columns: Mapping[str, str]) -> list[dict[str, str]]:

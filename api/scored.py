@@ -23,7 +23,7 @@ class Why(msgspec.Struct, gc=False):
     """One reason."""
 
     feature: str
-    value: str | int | float | None
+    value: object
     effect: float
     direction: str
     text: str

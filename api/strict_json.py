@@ -46,7 +46,7 @@ def keys_of(value: Any) -> int:
 
 def keys_at_most(data: bytes, keys: int) -> bool:
     """True where the text certainly names no more than ``keys`` keys, however they are written; False leaves a doubt."""
-    return _colons(data) == keys or keys_about(data) == keys
+    return occurrences(data, b":") == keys or keys_about(data) == keys
 
 
 def keys_about(data: bytes) -> int:
@@ -54,9 +54,9 @@ def keys_about(data: bytes) -> int:
     return sum(map(data.count, _BEFORE_VALUES))
 
 
-def _colons(data: bytes) -> int:
-    """Counted in numpy where the text is long: several times as fast as ``bytes.count`` for so frequent a byte."""
-    return data.count(b":") if len(data) < 4_096 else int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord(":")))
+def occurrences(data: bytes, byte: bytes) -> int:
+    """How often one byte occurs. In numpy where the text is long: several times as fast as ``bytes.count`` for a frequent byte."""
+    return data.count(byte) if len(data) < 4_096 else int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord(byte)))
 
 
 def _refuse_twice(data: bytes, keys: int) -> None:

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from api.strict_json import keys_at_most, keys_of
+from api.strict_json import keys_at_most, keys_of, occurrences
 from propensity.campaign import Campaign, Categorical, Feature
 from propensity.schema import ID_LENGTH, RawColumns, Table
 
@@ -87,7 +87,9 @@ class TypedJson:
                 options = self._given(wrapped)
                 return self._rows(body, wrapped.customers, options, 1 + keys_of(options))
             if b'"columns"' in head:
-                return self._by_column(body, self._columns.decode(body))
+                # Far longer columns than a list may have would be unfolded before their length is known.
+                fits = occurrences(body, b",") <= self._max_rows * (self._width + 1)
+                return self._by_column(body, self._columns.decode(body)) if fits else None
             return self._rows(body, [self._one.decode(body)], {}, 0)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None

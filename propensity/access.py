@@ -71,6 +71,7 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/v1/campaigns/{}"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/schema"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/model"): EVERY_ROLE,
+        ("GET", "/v1/campaigns/{}/models"): EVERY_ROLE,
         ("GET", "/v1/predictions/{}"): EVERY_ROLE,
         ("GET", "/metrics"): OVERSEERS,
         ("GET", "/"): ANYBODY,

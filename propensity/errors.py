@@ -21,6 +21,7 @@
     │   └── RateLimited          more requests than the key is good for
     ├── ModelError               no model can be used
     │   ├── NoLiveModel          nothing was promoted yet
+    │   ├── ModelLoading         asked for, and not there yet
     │   ├── ModelDamaged         digest, schema or canary scores do not match
     │   ├── LeakSuspected        better than honest data allows
     │   └── PromotionConflict    somebody else promoted first
@@ -221,6 +222,12 @@ class NoLiveModel(ModelError):
     """Nothing has been promoted for this campaign."""
 
     code = "no_live_model"
+
+
+class ModelLoading(ModelError):
+    """A model that is not the live one is being fetched and verified; trying again shortly helps."""
+
+    code = "model_loading"
 
 
 class ModelDamaged(ModelError):

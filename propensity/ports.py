@@ -5,7 +5,7 @@ Every method raises a `StoreError` where its store does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -152,8 +152,8 @@ class PromotionLedger(Protocol):
     def live(self, campaign: str) -> Promotion | None:
         """The row that put the live model live; None where nothing was promoted."""
 
-    def live_digests(self) -> Mapping[str, str]:
-        """Digest of the live model of every campaign that has one."""
+    def marks(self) -> Mapping[str, Hashable]:
+        """One value per campaign that was ever decided on; it stays equal until the next decision. Cheap: asked every second."""
 
     def append(self, promotion: Promotion) -> Promotion:
         """Add a row. Raises PromotionConflict where ``promotion.sequence`` is taken: somebody else decided first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -176,9 +176,9 @@ class FakePromotionLedger:
         standing = [row for row in self.history(campaign) if row.action in ("promote", "rollback")]
         return standing[-1] if standing else None
 
-    def live_digests(self) -> Mapping[str, str]:
+    def marks(self) -> Mapping[str, Hashable]:
         self.database.ping()
-        return {row.campaign: row.model_digest for row in self.rows if row.action in ("promote", "rollback")}
+        return {row.campaign: row.sequence for row in self.rows}
 
     def append(self, promotion: Promotion) -> Promotion:
         self.database.ping()

@@ -88,8 +88,11 @@ class Database:
                 for one, (statement, values) in zip(cursors, statements, strict=True):
                     one.execute(statement, values, prepare=True)
             # Only now: what was not answered in time is never committed.
-            cursor.execute("commit")
+            self._commit(cursor)
             return [one.rowcount for one in cursors]
+
+    def _commit(self, cursor: Cursor) -> None:
+        cursor.execute("commit")
 
     def ping(self) -> None:
         """Ask Postgres for a sign of life. Raises DatabaseUnavailable."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -126,7 +125,7 @@ class GroupCommit:
         statements = [(self._statement, one.values) for one in together]
         try:
             counts = self._database.write(statements, deadline=min(one.deadline for one in together))
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 (carried to the thread whose statement it was)
             # The caller of each statement raises it; this thread may be another's.
             if len(together) == 1 or (isinstance(exc, DatabaseUnavailable) and not isinstance(exc, LockedTooLong)):
                 for one in together:

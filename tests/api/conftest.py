@@ -14,6 +14,7 @@ from api.auth import ApiKeys
 from api.models import LiveModels
 from api.services import Services
 from propensity.access import Role, new_key
+from propensity.adapters.first_parse import FirstParse
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
 from propensity.model import Model, save_package
@@ -30,6 +31,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+# One for all tests: a package that passed once is not tried again.
+FIRST_PARSE = FirstParse()
 
 
 @dataclass
@@ -121,7 +126,7 @@ def make_world() -> Callable[..., World]:
         database, store = FakeDatabase(), FakeObjectStore()
         log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
         outcomes = FakeOutcomeStore(log)
-        models = LiveModels(declared, store, ledger, reload_s=0.01)
+        models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
         api_keys, clock = FakeApiKeyStore(database), Clock()
         keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
         services = Services(declared, models, log, outcomes, database, keys, clock=lambda: NOW)

@@ -23,6 +23,7 @@ WHO: dict[tuple[str, str], set[Any]] = {
     ("GET", "/v1/campaigns/<campaign>"): ALL,
     ("GET", "/v1/campaigns/<campaign>/schema"): ALL,
     ("GET", "/v1/campaigns/<campaign>/model"): ALL,
+    ("GET", "/v1/campaigns/<campaign>/models"): ALL,
     ("GET", "/v1/predictions/<wanted>"): ALL,
     ("GET", "/metrics"): OVERSEERS,
     ("GET", "/"): PUBLIC,
@@ -95,8 +96,8 @@ def ask(world: World, who: str, method: str, address: str) -> Any:
     world.texts["operator", who] = text
     key_id = text[5:13]
     stored = world.api_keys.keys[key_id]
-    ended = {"revoked": {"revoked_at": world.database.now}, "expired": {"expires_at": world.database.now}}[who]
-    world.api_keys.keys[key_id] = replace(stored, **ended)
+    now = world.database.now
+    world.api_keys.keys[key_id] = replace(stored, revoked_at=now) if who == "revoked" else replace(stored, expires_at=now)
     world.keys.refresh()
     return world.with_key(text).open(address, method=method)
 

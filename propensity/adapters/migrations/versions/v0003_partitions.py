@@ -43,8 +43,9 @@ create table prediction_request (
 ) partition by range (received_at);
 create index prediction_request_by_time on prediction_request (campaign, received_at);
 -- Numbers do not become smaller by compression, which costs more than writing them.
-alter table prediction_request alter column features set storage external, alter column scores set storage external,
-    alter column contact set storage external, alter column customer_ids set storage external, alter column row_numbers set storage external;
+alter table prediction_request
+    alter column features set storage external, alter column scores set storage external, alter column contact set storage external,
+    alter column customer_ids set storage external, alter column row_numbers set storage external;
 comment on column prediction_request.features is 'raw values row by row, packed as propensity/adapters/packing.py says';
 comment on column prediction_request.row_numbers is 'null: 1, 2, 3 ...';
 
@@ -83,7 +84,8 @@ begin
 end $$;
 revoke all on function make_prediction_partitions(date, integer) from public;
 grant execute on function make_prediction_partitions(date, integer) to propensity_app;
-comment on function make_prediction_partitions is 'makes what is missing of so many months; with its owner''s rights, for the role that may only insert';
+comment on function make_prediction_partitions is
+    'makes what is missing of so many months, with the rights of its owner, for the role that may only insert';
 """
 
 _MOVE = """
