@@ -176,6 +176,12 @@ def new_key(name: str, role: Role, *, by: str, rate_per_s: float | None = None, 
     return f"prop_{key_id}_{secret}", NewKey(key_id, name, role, sha256(secret), by, rate_per_s, lifetime_s)
 
 
+def successor(old: ApiKey, *, by: str) -> tuple[str, NewKey]:
+    """A fresh key for the same owner, role and rate, which lasts from now as long as ``old`` was made to last."""
+    days = None if old.expires_at is None else (old.expires_at - old.created_at).total_seconds() / _DAY_S
+    return new_key(old.name, old.role, by=by, rate_per_s=old.rate_per_s, lifetime_days=days)
+
+
 class TokenBucket:
     """Allows ``rate_per_s`` requests a second on average and twice as many at once; shared by threads.
 

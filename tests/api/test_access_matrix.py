@@ -95,8 +95,7 @@ def ask(world: World, who: str, method: str, address: str) -> Any:
     text = world.key("operator", who) if (("operator", who) in world.texts) else world.make_key("operator", who, lifetime_days=30)
     world.texts["operator", who] = text
     key_id = text[5:13]
-    stored = world.api_keys.keys[key_id]
-    now = world.database.now
+    stored, now = world.api_keys.keys[key_id], world.database.now
     world.api_keys.keys[key_id] = replace(stored, revoked_at=now) if who == "revoked" else replace(stored, expires_at=now)
     world.keys.refresh()
     return world.with_key(text).open(address, method=method)
