@@ -22,12 +22,15 @@ def main() -> int:
     except PropensityError as exc:
         print(f"the scoring service cannot start: {exc}", file=sys.stderr)
         return exc.exit_code
-    logs.configure()
+    lines = logs.configure()
+    services.metrics.watch_logs(lambda: lines.dropped)
     server.stop_on_signals()
     print(f"scoring service on {server.address}", flush=True)
     services.models.start()
     finished = server.run()
     services.models.stop()
+    if services.tracing is not None:
+        services.tracing.stop()
     return 0 if finished else 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from api.models import LiveModels
 from api.services import Services
+from api.tracing import start_tracing
 from propensity.adapters.database import Database
 from propensity.adapters.object_store import open_store
 from propensity.adapters.outcomes import PostgresOutcomeStore
@@ -32,4 +33,5 @@ def compose(settings: Settings) -> Services:
         log=PostgresPredictionLog(database),
         outcomes=PostgresOutcomeStore(database),
         database=database,
+        tracing=start_tracing(settings.otlp_endpoint),
     )

@@ -63,6 +63,7 @@ class LiveModels:
         self._problems: Mapping[str, str] = MappingProxyType({LEDGER: "not looked at yet"})
         self._packages: dict[tuple[str, str], Model] = {}
         self._packages_lock = threading.Lock()
+        self._looked_at: float | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -93,6 +94,10 @@ class LiveModels:
         """Why what is live may not be what was promoted, by campaign or ``promotions``; empty where all is well."""
         return self._problems
 
+    def seconds_since_look(self) -> float | None:
+        """How long ago the ledger last told what is promoted; None where it never did."""
+        return None if self._looked_at is None else self._monotonic() - self._looked_at
+
     def package(self, campaign: Campaign, digest: str) -> Model:
         """Any model ever promoted, by digest: the live one or one from object storage, of which the last few are kept.
 
@@ -117,6 +122,7 @@ class LiveModels:
         problems: dict[str, str] = {}
         try:
             digests = self._ledger.live_digests()
+            self._looked_at = self._monotonic()
         except PropensityError as exc:
             problems[LEDGER] = str(exc)
             digests = {}

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
         Requests worked on at once.
     reload_s : float
         Seconds between two looks for a new live model.
+    otlp_endpoint : str
+        Base address of an OpenTelemetry collector that takes OTLP over HTTP, ``http://127.0.0.1:4318``; empty for no traces.
     """
 
     model_config = SettingsConfigDict(
@@ -58,6 +60,7 @@ class Settings(BaseSettings):
     api_port: int = 8700
     api_threads: int = 8
     reload_s: float = 1.0
+    otlp_endpoint: str = ""
 
 
 def read_settings() -> Settings:
