@@ -34,7 +34,8 @@ def _serve(first_parse: FirstParse) -> int:
     settings = read_settings()
     services = compose(settings, first_parse)
     server = Server(create_app(services), settings.api_host, settings.api_port, settings.api_threads, services.draining)
-    logs.configure()
+    lines = logs.configure()
+    services.metrics.watch_logs(lambda: lines.dropped)
     server.stop_on_signals()
     print(f"scoring service on {server.address}", flush=True)
     services.keys.start()
@@ -42,6 +43,8 @@ def _serve(first_parse: FirstParse) -> int:
     finished = server.run()
     services.models.stop()
     services.keys.stop()
+    if services.tracing is not None:
+        services.tracing.stop()
     return 0 if finished else 1
 
 

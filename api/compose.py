@@ -7,6 +7,7 @@ from api.models import LiveModels
 from api.packages import FirstParse
 from api.services import Services
 from propensity.adapters.api_keys import PostgresApiKeyStore
+from api.tracing import start_tracing
 from propensity.adapters.database import Database
 from propensity.adapters.object_store import open_store
 from propensity.adapters.outcomes import PostgresOutcomeStore
@@ -36,4 +37,5 @@ def compose(settings: Settings, first_parse: FirstParse) -> Services:
         outcomes=PostgresOutcomeStore(database),
         database=database,
         keys=ApiKeys(PostgresApiKeyStore(database), rate_per_s=settings.api_rate_per_s, reload_s=settings.reload_s),
+        tracing=start_tracing(settings.otlp_endpoint),
     )

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response, render_template
 
 from api.campaigns import since
+from api.metrics import CONTENT_TYPE
 from api.models import LEDGER
 from api.openapi import openapi
 from api.replies import json_reply
@@ -54,6 +55,11 @@ def readyz(services: Services) -> Response:
     ready = all(check["ok"] for check in checks.values())
     body = {"status": "ready" if ready else "not ready", "checks": checks, "models": models, LEDGER: ledger}
     return json_reply(body, 200 if ready else 503)
+
+
+def get_metrics(services: Services) -> Response:
+    """What this process counted since its start, in Prometheus' text format."""
+    return Response(services.metrics.render(), content_type=CONTENT_TYPE)
 
 
 def get_openapi(services: Services) -> Response:

@@ -11,8 +11,10 @@ from functools import cached_property
 from typing import Protocol
 
 from api.auth import ApiKeys
+from api.metrics import Metrics
 from api.models import LiveModels
 from api.rows import ListReader
+from api.tracing import Tracing
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
 from propensity.ports import OutcomeStore, PredictionLog
@@ -51,6 +53,10 @@ class Services:
         Who may call.
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
+    metrics : Metrics
+        What is counted, for ``/metrics``.
+    tracing : Tracing or None
+        Where spans go; None where nobody asked for them.
     """
 
     campaigns: Mapping[str, Campaign]
@@ -62,6 +68,11 @@ class Services:
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = new_id
     draining: threading.Event = field(default_factory=threading.Event)
+    metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing | None = None
+
+    def __post_init__(self) -> None:
+        self.metrics.watch_models(self.campaigns, self.models, self.clock)
 
     def campaign(self, name: str) -> Campaign:
         """The campaign of that name. Raises NotFound, naming those that exist."""

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
         Requests per second that a key is good for where it has no rate of its own; twice as many at once. Counted by each process.
     reload_s : float
         Seconds between two looks for a new live model, and for new and revoked keys.
+    otlp_endpoint : str
+        Base address of an OpenTelemetry collector that takes OTLP over HTTP, ``http://127.0.0.1:4318``; empty for no traces.
     """
 
     model_config = SettingsConfigDict(
@@ -61,6 +63,7 @@ class Settings(BaseSettings):
     api_threads: int = 8
     api_rate_per_s: float = Field(default=1000.0, gt=0, le=1e6)
     reload_s: float = 1.0
+    otlp_endpoint: str = ""
 
 
 def read_settings() -> Settings:
