@@ -16,6 +16,7 @@ from propensity.campaign import Campaign
 from propensity.campaigns import campaign
 from propensity.model import Model, save_package
 from propensity.ports import Promotion
+from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
 from tests.fakes import NOW, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
 
@@ -67,7 +68,7 @@ def rival() -> Model:
     return make_model(campaign("term-deposit"), seed=7)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_world() -> Callable[..., World]:
     """Builds a service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
 
@@ -78,7 +79,8 @@ def make_world() -> Callable[..., World]:
         outcomes = FakeOutcomeStore(log)
         models = LiveModels(declared, store, ledger, reload_s=0.01)
         services = Services(declared, models, log, outcomes, database, clock=lambda: NOW)
-        return World(declared, database, store, log, outcomes, ledger, models, services, create_app(services))
+        app = watched(create_app(services), declared)
+        return World(declared, database, store, log, outcomes, ledger, models, services, app)
 
     return build
 
