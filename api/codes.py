@@ -56,9 +56,7 @@ STATUSES: Mapping[int, Status] = {
     417: Status("expectation_failed", "Expectation Failed", "what the Expect header asks for is not offered"),
     422: Status("unprocessable_content", "Unprocessable Content", "the request is readable, but cannot be worked on"),
     428: Status("precondition_required", "Precondition Required", "the request must carry a condition"),
-    429: Status(
-        "too_many_requests", "Too Many Requests", "this key sent more requests than it may; the Retry-After header says when to go on"
-    ),
+    429: Status("rate_limited", "Too Many Requests", "this key sent more requests than it may; the Retry-After header says when to go on"),
     431: Status("header_too_large", "Request Header Fields Too Large", "the request's headers are too large"),
     500: Status("internal_error", "Internal Server Error", "something went wrong on our side; tell the operators the request id"),
     501: Status("not_implemented", "Not Implemented", "the server does not know what the request asks for"),
@@ -72,6 +70,7 @@ STATUSES: Mapping[int, Status] = {
 
 # What a caller, or a person at the command line, does about it. A test holds that every code has its sentence.
 REMEDIES: Mapping[str, str] = {
+    "access_refused": "Use a key that may do this.",
     "bad_gateway": "Try again with the same `Idempotency-Key`; tell the operators where it stays.",
     "bad_request": "Mend the request as `detail` says.",
     "campaign_invalid": "Mend the campaign's file in `propensity/campaigns/` as the sentence says.",
@@ -94,18 +93,21 @@ REMEDIES: Mapping[str, str] = {
     "malformed": "Mend the text at the place that `detail` names.",
     "method_not_allowed": "Use a method that the `Allow` header names.",
     "model_damaged": "Operators: promote the package again, or roll back; the last good model serves until then.",
+    "model_loading": "Try again after `Retry-After` seconds: the model is being fetched and verified.",
     "model_unusable": "Operators: look at `/readyz`; promote another model, or roll back.",
     "no_live_model": "Operators: train and promote a model for this campaign. Callers: try later.",
     "not_acceptable": "Accept one of the formats that `detail` lists, or `*/*`.",
     "not_found": "Check the address and the id; `/v1/campaigns` lists the campaigns. Another caller's prediction is not found either.",
     "not_implemented": "Send the body with `Content-Length` and without an unusual `Transfer-Encoding`.",
     "object_store_unavailable": "Try again after a while; operators look at object storage.",
+    "overloaded": "Try again after `Retry-After` seconds with the same `Idempotency-Key`: nothing was scored.",
     "precondition_failed": "Ask again without `If-Match` and `If-Unmodified-Since`.",
     "precondition_required": "Send the condition that `detail` names.",
     "program_failed": "Read the end of the program's log that is quoted.",
     "promotion_conflict": "Look at who promoted what, and decide anew.",
     "quality_gate_failed": "Mend the rows that are named, or the gate in the campaign's file.",
     "range_not_satisfiable": "Ask for the whole file.",
+    "rate_limited": "Wait `Retry-After` seconds; put more rows into each request.",
     "registry_unavailable": "Try again; scoring does not need MLflow.",
     "request_timeout": "Send the request again over a faster connection, or in parts.",
     "rows_invalid": "Mend the rows as `errors` says; each names its column and what is allowed.",
@@ -114,7 +116,6 @@ REMEDIES: Mapping[str, str] = {
     "source_missing": "Check the path or address that is named.",
     "store_unavailable": "Try again after `Retry-After` seconds with the same `Idempotency-Key`.",
     "too_large": "Send the list in parts, or score a file with `propensity score FILE`.",
-    "too_many_requests": "Wait `Retry-After` seconds; put more rows into each request.",
     "unauthorized": "Send `Authorization: Bearer <key>` with a key that is valid.",
     "unprocessable_content": "Mend the request as `detail` says.",
     "unsupported_media_type": "Send one of the formats that `detail` lists, with its `Content-Type`.",

@@ -277,6 +277,7 @@ def _prediction_record() -> Json:
         "customer_id": CUSTOMER_ID,
         "received_at": nullable(TIME),
         "source": said("api, or the batch that scored the list", TEXT),
+        "caller": said("who sent it; empty where no key was involved", TEXT),
         "score": SCORE,
         "decision": DECISION,
         "policy": ref("Policy"),
@@ -287,7 +288,8 @@ def _prediction_record() -> Json:
         "lineage": nullable(_lineage()),
         "unexplained": said("why there is no explanation; null where there is one", nullable(TEXT)),
     }
-    return record(properties, description="What was asked, what was answered, why, and which data, model and code produced it.")
+    told = "What was asked, what was answered, why, and which data, model and code produced it."
+    return record(properties, optional=("caller",), description=told)
 
 
 def _lineage() -> Json:
@@ -316,7 +318,7 @@ def _readiness() -> Json:
     return record(
         {
             "status": one_of_texts("ready", "not ready"),
-            "checks": record({"process": check, "database": check, "live_model": check}),
+            "checks": record({"process": check, "database": check, "live_model": check, "api_keys": check}, optional=("api_keys",)),
             "models": mapping(model, "by campaign"),
             "promotions": said("whether the history of promotions can be read", record({"problem": nullable(TEXT)})),
         }
