@@ -6,8 +6,8 @@ from api.auth import ApiKeys
 from api.models import LiveModels
 from api.packages import FirstParse
 from api.services import Services
-from propensity.adapters.api_keys import PostgresApiKeyStore
 from api.tracing import start_tracing
+from propensity.adapters.api_keys import PostgresApiKeyStore
 from propensity.adapters.database import Database
 from propensity.adapters.object_store import open_store
 from propensity.adapters.outcomes import PostgresOutcomeStore

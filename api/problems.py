@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -11,22 +10,19 @@ from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api import media
+from api.codes import STATUSES
 from api.replies import encode, errors_json
 from propensity.errors import PropensityError, RateLimited, RowIssue, StoreError, TooLarge, Unauthorized
 
 logger = logging.getLogger("propensity.api")
 RETRY_AFTER_S = 2
-_DETAILS = {
-    404: "there is nothing at this address; /openapi.json lists what there is",
-    405: "this address does not take this method; the Allow header says which it takes",
-}
 
 
 def problem(status: int, code: str, detail: str, request_id: str, issues: tuple[RowIssue, ...] = ()) -> bytes:
     """The body of an error reply."""
     body: dict[str, Any] = {
         "type": f"urn:propensity:problem:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": STATUSES[status].title if status in STATUSES else HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,
@@ -68,8 +64,11 @@ def _too_large(_error: RequestEntityTooLarge) -> Response:
 
 def _by_flask(error: HTTPException) -> Response:
     status = error.code or 500
-    name = re.sub(r"[^a-z]+", "_", HTTPStatus(status).phrase.lower()).strip("_")
-    reply = _reply(status, name, _DETAILS.get(status, HTTPStatus(status).description or HTTPStatus(status).phrase))
+    if status in STATUSES:
+        reply = _reply(status, STATUSES[status].code, STATUSES[status].meaning)
+    else:
+        # A status without a name of its own here: its number is as stable as a name.
+        reply = _reply(status, f"http_{status}", HTTPStatus(status).description or HTTPStatus(status).phrase)
     for header, value in error.get_headers():
         if header == "Allow":
             reply.headers[header] = value

@@ -19,6 +19,7 @@ from propensity.campaign import Campaign
 from propensity.campaigns import campaign
 from propensity.model import Model, save_package
 from propensity.ports import Promotion
+from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
 from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
 
@@ -117,7 +118,7 @@ def rival() -> Model:
     return make_model(campaign("term-deposit"), seed=7)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_world() -> Callable[..., World]:
     """Builds a service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
 
@@ -130,7 +131,8 @@ def make_world() -> Callable[..., World]:
         api_keys, clock = FakeApiKeyStore(database), Clock()
         keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
         services = Services(declared, models, log, outcomes, database, keys, clock=lambda: NOW)
-        world = World(declared, database, store, log, outcomes, ledger, models, services, create_app(services), api_keys, keys, clock)
+        app = watched(create_app(services), declared)
+        world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock)
         world.key("operator", "operator")
         return world
 
