@@ -34,6 +34,8 @@ def _serve(first_parse: FirstParse) -> int:
     settings = read_settings()
     services = compose(settings, first_parse)
     server = Server(create_app(services), settings.api_host, settings.api_port, settings.api_threads, services.draining)
+    server.admission.refused = services.metrics.refused
+    services.metrics.watch_server(queued=lambda: server.waiting, in_flight=lambda: server.in_flight)
     lines = logs.configure()
     services.metrics.watch_logs(lambda: lines.dropped)
     server.stop_on_signals()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from api.bodies import read_request
 from api.rows import OPTIONS
 from api.scored import scored_reply
 from api.services import Services
+from api.tracing import stage
 from propensity.campaign import Campaign, Policy
 from propensity.decision import parse_policy
 from propensity.errors import IdempotencyMismatch, Malformed
@@ -43,17 +45,28 @@ def post_predictions(services: Services, campaign: str) -> Response:
     if key is not None:
         stored = services.log.stored_reply(campaign, g.caller.name, key)
         if stored is not None:
-            return _replay(stored, digest, format_)
-    sent = services.readers[campaign].read(request.mimetype, body)
-    wanted = wanted_of(declared, {**_from_query(), **sent.options})
+            return _replay(services, campaign, stored, digest, format_)
+    with stage("read"):
+        sent = services.readers[campaign].read(request.mimetype, body)
+        wanted = wanted_of(declared, {**_from_query(), **sent.options})
     model = services.models.choose(campaign, wanted.model).model
-    post = sent.check()
-    scored = score_list(model, post.checked, wanted.policy, top_reasons=wanted.reasons)
+    g.model = model.version
+    with stage("check"):
+        post = sent.check()
+    with stage("score"):
+        scored = score_list(model, post.checked, wanted.policy, top_reasons=wanted.reasons)
     g.rows = len(scored.table)
-    reply = scored_reply(g.request_id, post, scored, wanted=format_, reasons=wanted.reasons > 0)
+    with stage("reply"):
+        reply = scored_reply(g.request_id, post, scored, wanted=format_, reasons=wanted.reasons > 0)
     entry = scored.logged(g.request_id, services.declarations[campaign], source="api", caller=g.caller.name)
-    stored = services.log.append(entry, idempotency_key=key, body_sha256=digest, reply=reply)
-    return Response(reply, mimetype=format_) if stored is None else _replay(stored, digest, format_)
+    began = time.perf_counter()
+    with stage("commit"):
+        stored = services.log.append(entry, idempotency_key=key, body_sha256=digest, reply=reply)
+    services.metrics.committed(time.perf_counter() - began)
+    if stored is not None:
+        return _replay(services, campaign, stored, digest, format_)
+    services.metrics.scored(campaign, len(scored.table), scored.refused)
+    return Response(reply, mimetype=format_)
 
 
 def idempotency_key() -> str | None:
@@ -102,9 +115,10 @@ def _from_query() -> dict[str, Any]:
     return options
 
 
-def _replay(stored: StoredReply, digest: str, format_: str) -> Response:
+def _replay(services: Services, campaign: str, stored: StoredReply, digest: str, format_: str) -> Response:
     """The very bytes of the first answer, under its request id."""
     if stored.body_sha256 != digest:
         raise IdempotencyMismatch("this Idempotency-Key was used before with another request; use a fresh key for each new request")
+    services.metrics.replayed(campaign)
     g.request_id = stored.request_id
     return Response(stored.reply, mimetype=format_, headers={"Idempotent-Replay": "true"})

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 
-from propensity.adapters.connections import Connections, Deadlines, OutOfTime
+from propensity.adapters.connections import Breaker, Connections, Deadlines, OutOfTime
 from propensity.errors import DatabaseUnavailable, DataError, SettingsInvalid
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -47,6 +47,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 8, timeout_s: float = 2.0) -> None:
         self.timeout_s = timeout_s
         self._deadlines = Deadlines()
+        self._breaker = Breaker()
         self._connections = Connections(conninfo(url, timeout_s), pool_size)
 
     @contextmanager
@@ -110,6 +111,7 @@ class Database:
             deadline = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
         with (
             translated(),
+            self._breaker.guard(deadline),
             self._connections.borrow(deadline) as connection,
             self._deadlines.until(connection, deadline),
             connection.cursor(binary=True) as cursor,
