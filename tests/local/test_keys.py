@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ KEY = re.compile(r"^prop_[0-9a-f]{8}_[A-Za-z0-9_-]{43}$", re.MULTILINE)
 
 
 @pytest.fixture
-def owner_url(home: Path, database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def owner_url(home: Path, database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> str:
     """The owner's address of a migrated database, which every command of this test finds in the environment."""
     migrate(database.owner_url)
     monkeypatch.setenv("PROPENSITY_HOME", str(home))
