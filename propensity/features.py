@@ -18,6 +18,7 @@ from propensity.errors import ModelDamaged
 from propensity.schema import Table
 
 Matrix = npt.NDArray[np.float32]
+Plan = tuple[tuple[str, Matrix | None], ...]
 PRIOR_ROWS = 20.0
 
 
@@ -32,12 +33,20 @@ class Encoding:
 
         Raises ModelDamaged where the ranks do not fit the campaign's declared categories.
         """
-        campaign = table.campaign
-        out = np.empty((len(table), len(campaign.features)), dtype=np.float32)
-        for at, name in enumerate(campaign.feature_names):
+        out = np.empty((len(table), len(table.campaign.features)), dtype=np.float32)
+        for at, (name, lookup) in enumerate(self._plan(table.campaign)):
             column = table.columns[name]
-            out[:, at] = column if name not in self.ranks else self._lookup(campaign, name)[column]
+            out[:, at] = column if lookup is None else lookup[column]
         return out
+
+    def _plan(self, campaign: Campaign) -> Plan:
+        """How each feature of a campaign is encoded; made once, since a model meets one campaign."""
+        known: tuple[Campaign, Plan] | None = self.__dict__.get("_known")
+        if known is None or known[0] is not campaign:
+            plan = tuple((name, self._lookup(campaign, name) if name in self.ranks else None) for name in campaign.feature_names)
+            # Written whole, so that another thread sees a campaign with its own plan or nothing.
+            known = self.__dict__["_known"] = (campaign, plan)
+        return known[1]
 
     def _lookup(self, campaign: Campaign, name: str) -> Matrix:
         ranks = self.ranks[name]
