@@ -14,19 +14,10 @@ from api import media
 from api.replies import encode, errors_json
 from api.rows import CheckedPost, shown
 from propensity.decision import as_json
+from propensity.explain import Reason
 from propensity.scoring import ScoredList
 
 CENT = Decimal("0.01")
-
-
-class Why(msgspec.Struct, gc=False):
-    """One reason."""
-
-    feature: str
-    value: object
-    effect: float
-    direction: str
-    text: str
 
 
 class Prediction(msgspec.Struct, gc=False):
@@ -45,14 +36,14 @@ class Prediction(msgspec.Struct, gc=False):
 class ExplainedPrediction(Prediction, gc=False):
     """With the reasons that were asked for."""
 
-    reasons: list[Why]
+    reasons: Sequence[Reason]
 
 
 def scored_reply(request_id: str, post: CheckedPost, scored: ScoredList, *, wanted: str, reasons: bool) -> bytes:
     """The body of a reply in the media type ``wanted``."""
     columns = _columns(request_id, scored)
     if reasons:
-        columns.append([[Why(r.feature, r.value, r.effect, r.direction, r.text) for r in why] for why in scored.reasons])
+        columns.append(scored.reasons)
     kind = ExplainedPrediction if reasons else Prediction
     head = _head(request_id, post, scored)
     assert wanted == media.JSON

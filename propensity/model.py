@@ -22,8 +22,9 @@ import xgboost as xgb
 from propensity.booster import load_booster, read_booster
 from propensity.calibration import Calibration
 from propensity.campaign import Campaign
+from propensity.engine import Engine
 from propensity.errors import ModelDamaged, NoLiveModel, NotFound
-from propensity.features import Encoding
+from propensity.features import Encoding, Matrix
 from propensity.ports import ObjectStore
 from propensity.schema import Table, check_rows
 
@@ -120,25 +121,49 @@ class Model:
     def _calibration(self) -> Calibration:
         return Calibration(self.manifest.slope, self.manifest.offset)
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes margins and contributions; ``engine.notes`` says where XGBoost does what flat trees could not."""
+        return Engine(self.booster, self.model_json)
+
+    def encode(self, table: Table) -> Matrix:
+        """The matrix that the trees see, float32, shape (n, features)."""
+        return self._encoding.matrix(table)
+
     def score(self, table: Table) -> FloatArray:
         """Probability of the positive label per row, shape (n,). A row has one score, alone or in any list."""
-        if not len(table):
+        return self.score_matrix(self.encode(table))
+
+    def score_matrix(self, matrix: Matrix) -> FloatArray:
+        """The same for rows that are encoded already, as `encode` does it."""
+        if not len(matrix):
             return np.empty(0)
-        margin = self.booster.inplace_predict(self._encoding.matrix(table), predict_type="margin")
-        return self._calibration.probability(margin)
+        return self._calibration.probability(self.engine.margin(matrix))
 
     def contributions(self, table: Table) -> FloatArray:
         """What each feature adds to the calibrated log-odds, shape (n, features + 1); the last column is the base value.
 
-        A row sums to its calibrated log-odds. Exact TreeSHAP: Lundberg et al., "From local explanations to global understanding
-        with explainable AI for trees", 2020, algorithm 2.
+        A row sums to its calibrated log-odds. Exact TreeSHAP as XGBoost computes it: Lundberg et al., "From local explanations to
+        global understanding with explainable AI for trees", 2020, algorithm 2. `fast_contributions` is meant for whole lists.
         """
         if not len(table):
             return np.empty((0, len(self.manifest.features) + 1))
-        raw = self.booster.predict(xgb.DMatrix(self._encoding.matrix(table), nthread=1), pred_contribs=True)
-        scaled: FloatArray = raw.astype(np.float64) * self.manifest.slope
+        return self._calibrated(self.engine.contributions_by_xgboost(self.encode(table)))
+
+    def fast_contributions(self, matrix: Matrix) -> FloatArray:
+        """As `contributions`, for encoded rows and from tables (propensity.shapley): equal up to XGBoost's float32 rounding."""
+        if not len(matrix):
+            return np.empty((0, len(self.manifest.features) + 1))
+        return self._calibrated(self.engine.contributions(matrix))
+
+    def _calibrated(self, contributions: FloatArray) -> FloatArray:
+        scaled: FloatArray = contributions * self.manifest.slope
         scaled[:, -1] += self.manifest.offset
         return scaled
+
+    def prepare(self) -> None:
+        """Do now what the first score and the first explanation would else wait for."""
+        _ = self.engine.tables
 
     def importance(self) -> dict[str, float]:
         """Share of the total gain per feature, largest first; sums to one."""
@@ -180,6 +205,7 @@ class SealedPackage:
         model = Model(self.campaign, self.manifest, load(self.model_json), self.model_json)
         table, scores = self._canary()
         with _canary_fits():
+            model.engine.check(model.encode(table))
             got = model.score(table)
         _check_scores(got, scores)
         return model
