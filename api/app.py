@@ -12,6 +12,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from api import campaigns, operations, outcomes, predictions, problems, records
+from api.metrics import METHODS, OTHER
 from api.services import Services
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -81,7 +82,8 @@ def _access(services: Services, known: Mapping[str, Any], status: int, seconds: 
     fields = {
         "event": "request",
         "request_id": known["request_id"],
-        "method": asked.method,
+        # A verb may be any text, too.
+        "method": asked.method if asked.method in METHODS else OTHER,
         # The template, not the address: an address may hold an id.
         "route": None if asked.url_rule is None else asked.url_rule.rule,
         "status": status,
