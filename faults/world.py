@@ -241,12 +241,12 @@ class Service:
     def promote(self, model: Model) -> None:
         """Write the package and put it live."""
         save_package(self.store, model)
-        self.record_promotion(model.digest)
+        self.record_promotion(model.digest, model.campaign.name)
 
-    def record_promotion(self, digest: str) -> None:
+    def record_promotion(self, digest: str, name: str = CAMPAIGN) -> None:
         """Put a digest live, whatever lies in the store."""
-        history = self.ledger.history(CAMPAIGN)
-        self.ledger.append(Promotion(CAMPAIGN, len(history) + 1, "promote", digest, digest[:12], None, [], {}, "faults"))
+        history = self.ledger.history(name)
+        self.ledger.append(Promotion(name, len(history) + 1, "promote", digest, digest[:12], None, [], {}, "faults"))
 
     def wait_live(self, digest: str) -> float:
         """Wait until the service answers with that model."""
