@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from rich.console import Console
@@ -21,8 +22,12 @@ def main() -> int:
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, highlight=False)
 
+    # So that whoever ends this ends the servers too.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     plan = QUICK if os.environ.get("QUICK", "") not in ("", "0") else FULL
     say(f"benchmark: {plan.rounds} rounds, about {duration_s(plan, SERVERS) / 60:.0f} minutes once every server is up")
+    for line in plan.skipped:
+        say(f"left out: {line}")
     try:
         report = run(plan, say)
     except PropensityError as exc:

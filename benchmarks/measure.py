@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import process_tree
 from benchmarks.exchange import Exchange, Row
 from benchmarks.load import Load, Result
 from benchmarks.plan import Cell
@@ -25,12 +28,16 @@ LIMIT_S = 60.0
 
 @dataclass(frozen=True)
 class Sample:
-    """A cell in one round. Processor times are microseconds per row, those of the database apart."""
+    """A cell in one round. Processor times are microseconds per row, those of the database apart.
+
+    ``others_cpu_share`` is the share of the machine's cores that went to neither server, database nor load generator.
+    """
 
     cell: Cell
     result: Result
     server_cpu_us_per_row: float
     postgres_cpu_us_per_row: float
+    others_cpu_share: float
 
 
 class Bench:
@@ -89,13 +96,22 @@ class Bench:
         load = Load(HOST, server.port, files, cell.connections, seconds, LIMIT_S, warm)
         server.resume()
         try:
+            begun, own, machine = time.perf_counter(), _own_cpu_s(), process_tree.machine_cpu_s()
             server_cpu, postgres_cpu = server.cpu_s, self._postgres_cpu_s()
             result = generate(load)
             server_cpu, postgres_cpu = server.cpu_s - server_cpu, self._postgres_cpu_s() - postgres_cpu
+            others = process_tree.machine_cpu_s() - machine - (_own_cpu_s() - own) - server_cpu - postgres_cpu
+            share = max(0.0, others) / (time.perf_counter() - begun) / (os.cpu_count() or 1)
         finally:
             server.pause()
         rows = max(1, result.sent * cell.rows)
-        return Sample(cell, result, 1e6 * server_cpu / rows, 1e6 * postgres_cpu / rows)
+        return Sample(cell, result, 1e6 * server_cpu / rows, 1e6 * postgres_cpu / rows, share)
+
+
+def _own_cpu_s() -> float:
+    """Processor time of this process and of the load generators it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def generate(load: Load) -> Result:
@@ -132,6 +148,7 @@ def summary(samples: Sequence[Sample]) -> dict[str, Any]:
         "server_cpu_us_per_row": median(sample.server_cpu_us_per_row for sample in samples),
         "postgres_cpu_us_per_row": median(sample.postgres_cpu_us_per_row for sample in samples),
         "client_cpu_share": median(result.client_cpu_share for result in results),
+        "others_cpu_share": median(sample.others_cpu_share for sample in samples),
         "errors": sum(result.errors for result in results),
         "statuses": statuses,
         "requests_per_s_by_round": [result.requests_per_s for result in results],

@@ -34,7 +34,7 @@ class Plan:
     format_shapes : at which our other formats are measured
     log_shapes : at which our JSON is measured without its log
     limit_shapes : at which JSON and Arrow without the log are held against the model alone
-    reasons_rows : rows of the lists that also ask for reasons
+    reasons_rows : rows of the lists that also ask for reasons, over one connection
     skipped : what is left out and why
     """
 
@@ -63,7 +63,9 @@ class Plan:
         for shape in self.limit_shapes:
             missing = [] if shape in self.log_shapes else [Cell(NO_LOG, "json", *shape)]
             yield [*missing, Cell(NO_LOG, "arrow", *shape)]
-        yield [Cell(OURS, REASONS, self.reasons_rows, 1)]
+        alone = (self.reasons_rows, 1)
+        without = [] if alone in self.shapes or alone in self.log_shapes else [Cell(OURS, "json", *alone)]
+        yield [*without, Cell(OURS, REASONS, *alone)]
 
     def lengths(self) -> list[int]:
         """Every list length, shortest first."""

@@ -15,6 +15,7 @@ from benchmarks.goals import Report
 from benchmarks.plan import SERVERS
 from benchmarks.service import OURS
 
+DISTURBED = 0.05
 REPORTS = Path(__file__).resolve().parent.parent / "build" / "reports"
 
 
@@ -33,6 +34,9 @@ def show(report: Report, console: Console) -> None:
     console.print(_formats(report))
     console.print(_beside(report))
     console.print(_goals(report["goals"]))
+    if (report["others_cpu_share"] or 0) > DISTURBED:
+        share = f"{report['others_cpu_share']:.0%}"
+        console.print(f"the machine was busy: other programs used {share} of its cores during the median cell; run it again alone")
     for name, why in {**report["absent"], **report["not_offered"]}.items():
         console.print(f"not measured: {name}: {why}", soft_wrap=True, highlight=False)
     for line in report["skipped"]:

@@ -73,8 +73,9 @@ def run(plan: Plan, say: Say) -> Report:
     with service.home(STATE / "home", model) as home, ExitStack() as stack:
         _cold_starts(plan, home, findings, say)
         servers, failed = try_all([home.launch(OURS), home.launch(NO_LOG), *launches], STATE / "logs", say)
-        for server in servers.values():
+        for name, server in servers.items():
             stack.callback(server.stop)
+            findings.memory[name] = {"start": asdict(server.memory)}
         findings.absent |= failed
         exchanges = _exchanges(model, encoding)
         checked = customers.rows[:CHECKED]
@@ -155,9 +156,8 @@ def _difference(
 
 @contextmanager
 def _asleep(servers: Mapping[str, Server], findings: Findings) -> Iterator[None]:
-    """Every server paused; its memory is read before and after."""
-    for name, server in servers.items():
-        findings.memory[name] = {"start": asdict(server.memory)}
+    """Every server paused; its memory is read afterwards."""
+    for server in servers.values():
         server.pause()
     yield
     for name, server in servers.items():
@@ -193,7 +193,8 @@ def report(plan: Plan, findings: Findings, seconds: float) -> Report:
     made: Report = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "load_before": os.getloadavg()[2]},
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+        "others_cpu_share": median(sample.others_cpu_share for sample in findings.samples) if findings.samples else None,
         "model": {"trees": package.TREES, "depth": package.DEPTH},
         "rounds": plan.rounds,
         "seconds_per_cell": plan.seconds,
