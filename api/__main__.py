@@ -4,30 +4,49 @@ from __future__ import annotations
 
 import sys
 
-from api import logs
-from api.app import create_app
-from api.server import Server
+from propensity.adapters.first_parse import FirstParse
 from propensity.errors import PropensityError
-from propensity.settings import read_settings
+from propensity.first_parse import NEEDLESS
 
 
 def main() -> int:
     """Returns the process exit code: 0 after a clean end, 1 where requests were cut off, else that of the error."""
-    from api.compose import compose
-
+    # The first model is parsed in a process of its own, which imports what it needs while this one does the same.
+    first_parse = FirstParse()
+    first_parse.prepare()
     try:
-        settings = read_settings()
-        services = compose(settings)
-        server = Server(create_app(services), settings.api_host, settings.api_port, settings.api_threads, services.draining)
+        return _serve(first_parse)
     except PropensityError as exc:
         print(f"the scoring service cannot start: {exc}", file=sys.stderr)
         return exc.exit_code
-    logs.configure()
+    finally:
+        first_parse.close()
+
+
+def _serve(first_parse: FirstParse) -> int:
+    sys.modules.update(dict.fromkeys(NEEDLESS))  # type: ignore[arg-type]  # None is how an import is ruled out
+    from api import logs
+    from api.app import create_app
+    from api.compose import compose
+    from api.server import Server
+    from propensity.settings import read_settings
+
+    settings = read_settings()
+    services = compose(settings, first_parse)
+    server = Server(create_app(services), settings.api_host, settings.api_port, settings.api_threads, services.draining)
+    server.admission.refused = services.metrics.refused
+    services.metrics.watch_server(queued=lambda: server.waiting, in_flight=lambda: server.in_flight)
+    lines = logs.configure()
+    services.metrics.watch_logs(lambda: lines.dropped)
     server.stop_on_signals()
     print(f"scoring service on {server.address}", flush=True)
+    services.keys.start()
     services.models.start()
     finished = server.run()
     services.models.stop()
+    services.keys.stop()
+    if services.tracing is not None:
+        services.tracing.stop()
     return 0 if finished else 1
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from flask import Flask, Response, g, request
 
 from api import campaigns, operations, outcomes, predictions, problems, records
+from api.auth import authorise
+from api.media import MAX_BODY_BYTES
 from api.services import Services
 
-MAX_BODY_BYTES = 10 * 1024 * 1024
 logger = logging.getLogger("propensity.api.access")
 View = Callable[..., Response]
+# A caller's own request id is logged where it is a UUID of version 4 or 7: random by construction. Any other text might name a customer.
+_RANDOM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 ROUTES: tuple[tuple[str, str, View], ...] = (
     ("POST", "/v1/campaigns/<campaign>/predictions", predictions.post_predictions),
     ("POST", "/v1/campaigns/<campaign>/outcomes", outcomes.post_outcomes),
@@ -22,9 +27,11 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/v1/campaigns/<campaign>", campaigns.get_campaign),
     ("GET", "/v1/campaigns/<campaign>/schema", campaigns.get_schema),
     ("GET", "/v1/campaigns/<campaign>/model", campaigns.get_model),
+    ("GET", "/v1/campaigns/<campaign>/models", campaigns.list_models),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
     ("GET", "/livez", operations.livez),
     ("GET", "/readyz", operations.readyz),
+    ("GET", "/metrics", operations.get_metrics),
     ("GET", "/openapi.json", operations.get_openapi),
     ("GET", "/", operations.index),
 )
@@ -39,7 +46,10 @@ def create_app(services: Services) -> Flask:
         app.add_url_rule(path, f"{method} {path}", partial(view, services), methods=[method])
     app.add_url_rule("/favicon.ico", "favicon", partial(app.send_static_file, "favicon.svg"))
     app.before_request(partial(_begin, services))
-    app.after_request(_end)
+    app.before_request(partial(authorise, services.keys))
+    app.after_request(partial(_end, services))
+    if services.tracing is not None:
+        app.teardown_request(services.tracing.close)
     problems.add_handlers(app)
     return app
 
@@ -48,21 +58,56 @@ def _begin(services: Services) -> None:
     g.request_id = services.new_request_id()
     g.started_s = time.perf_counter()
     g.rows = None
+    g.caller = None
+    if services.tracing is not None:
+        services.tracing.begin(request.environ)
 
 
-def _end(reply: Response) -> Response:
-    reply.headers["X-Request-Id"] = g.request_id
-    reply.headers["X-Content-Type-Options"] = "nosniff"
-    reply.headers.setdefault("Cache-Control", "no-store")
+def _end(services: Services, reply: Response) -> Response:
+    known = vars(g._get_current_object())  # looked up once: each access through the proxy costs a microsecond
+    sent = reply.headers
+    sent.add("X-Request-Id", known["request_id"])
+    sent.add("X-Content-Type-Options", "nosniff")
+    if "Cache-Control" not in sent:
+        sent.add("Cache-Control", "no-store")
+    seconds = time.perf_counter() - known["started_s"]
+    fields = _access(services, known, reply.status_code, seconds)
+    logger.info("request", extra={"fields": fields})
+    _count(services, fields, seconds, reply)
+    if services.tracing is not None:
+        services.tracing.end(fields)
+    return reply
+
+
+def _access(services: Services, known: Mapping[str, Any], status: int, seconds: float) -> dict[str, Any]:
+    """What the access log says of a request. ``campaign``, ``model``, ``code`` and ``client_request_id`` only where there is one."""
+    asked = request._get_current_object()  # type: ignore[attr-defined]
     fields = {
         "event": "request",
-        "request_id": g.request_id,
-        "method": request.method,
+        "request_id": known["request_id"],
+        "method": asked.method,
         # The template, not the address: an address may hold an id.
-        "route": None if request.url_rule is None else request.url_rule.rule,
-        "status": reply.status_code,
-        "ms": round(1000 * (time.perf_counter() - g.started_s), 3),
-        "rows": g.rows,
+        "route": None if asked.url_rule is None else asked.url_rule.rule,
+        "status": status,
+        "ms": round(1000 * seconds, 3),
+        "rows": known["rows"],
+        "caller": None if known["caller"] is None else known["caller"].name,
+        "key_id": None if known["caller"] is None else known["caller"].key_id,
     }
-    logger.info("request", extra={"fields": fields if "code" not in g else {**fields, "code": g.code}})
-    return reply
+    if asked.view_args and (campaign := asked.view_args.get("campaign")) in services.campaigns:
+        fields["campaign"] = campaign
+    for name in ("model", "code"):
+        if name in known:
+            fields[name] = known[name]
+    theirs = asked.environ.get("HTTP_X_REQUEST_ID")
+    if theirs is not None and _RANDOM_ID.fullmatch(theirs):
+        fields["client_request_id"] = theirs
+    return fields
+
+
+def _count(services: Services, fields: Mapping[str, Any], seconds: float, reply: Response) -> None:
+    metrics = services.metrics
+    if "code" in fields:
+        metrics.refused(fields["code"])
+    received, sent = int(request.environ.get("CONTENT_LENGTH") or 0), reply.calculate_content_length() or 0
+    metrics.request(fields["route"], fields["method"], fields["status"], seconds=seconds, received=received, sent=sent)

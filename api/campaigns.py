@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 
-from api.models import Live
+from api.models import Choice, Live
 from api.replies import json_reply
 from api.row_schema import row_schema
 from api.rows import id_column
 from api.services import Services
 from propensity.campaign import Campaign, Feature, Numeric
 from propensity.decision import as_json
+from propensity.errors import Malformed
+from propensity.ports import Promotion
+from propensity.promotion import VERSION_LENGTH
 from propensity.schema import allowed
 
 
@@ -35,13 +38,40 @@ def get_schema(services: Services, campaign: str) -> Response:
 
 
 def get_model(services: Services, campaign: str) -> Response:
-    """The live model's manifest, without its canary rows: those are customers."""
+    """The live model's manifest, or with ``?model=`` another's, without its canary rows: those are customers."""
     services.campaign(campaign)
-    live = services.models.live(campaign)
-    manifest = asdict(live.model.manifest)
+    if set(request.args) - {"model"}:
+        raise Malformed("the address takes the parameter model, and no others")
+    chosen = services.models.choose(campaign, request.args.get("model"))
+    live = services.models.get(campaign)
+    manifest = asdict(chosen.model.manifest)
     del manifest["canary"]
-    importance = live.model.importance()
-    return json_reply({"campaign": campaign, "live": _live(live), "manifest": manifest, "importance": importance})
+    shown = {"campaign": campaign, "model": _live(chosen), "live": None if live is None else _live(live)}
+    return json_reply({**shown, "manifest": manifest, "importance": chosen.model.importance()})
+
+
+def list_models(services: Services, campaign: str) -> Response:
+    """Every model that ``model`` can name, the one decided on last first, with the last decision on it."""
+    services.campaign(campaign)
+    return json_reply({"campaign": campaign, "models": [_choice(choice) for choice in services.models.choices(campaign)]})
+
+
+def since(promotion: Promotion) -> str | None:
+    """When it was decided."""
+    return None if promotion.created_at is None else promotion.created_at.isoformat()
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    row = choice.promotion
+    return {
+        "version": row.model_digest[:VERSION_LENGTH],
+        "digest": row.model_digest,
+        "aliases": choice.aliases,
+        "action": row.action,
+        "since": since(row),
+        "decided_by": row.actor,
+        "reasons": row.reasons,
+    }
 
 
 def _summary(campaign: Campaign, live: Live | None) -> dict[str, Any]:
@@ -54,6 +84,7 @@ def _summary(campaign: Campaign, live: Live | None) -> dict[str, Any]:
             "self": f"/v1/campaigns/{campaign.name}",
             "schema": f"/v1/campaigns/{campaign.name}/schema",
             "model": f"/v1/campaigns/{campaign.name}/model",
+            "models": f"/v1/campaigns/{campaign.name}/models",
             "predictions": f"/v1/campaigns/{campaign.name}/predictions",
             "outcomes": f"/v1/campaigns/{campaign.name}/outcomes",
         },
@@ -68,7 +99,7 @@ def _live(live: Live) -> dict[str, Any]:
         "metrics": dict(manifest.metrics),
         "trained_months": manifest.trained_months,
         "trained_rows": manifest.trained_rows,
-        "since": None if promotion.created_at is None else promotion.created_at.isoformat(),
+        "since": since(promotion),
         "promoted_by": promotion.actor,
         "action": promotion.action,
         "replaces": promotion.replaces,

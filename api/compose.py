@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from api.auth import ApiKeys
 from api.models import LiveModels
+from api.packages import FirstParse
 from api.services import Services
+from api.tracing import start_tracing
+from propensity.adapters.api_keys import PostgresApiKeyStore
 from propensity.adapters.database import Database
 from propensity.adapters.object_store import open_store
 from propensity.adapters.outcomes import PostgresOutcomeStore
@@ -17,19 +21,21 @@ from propensity.settings import Settings
 DATABASE_TIMEOUT_S = 2.0
 
 
-def compose(settings: Settings) -> Services:
+def compose(settings: Settings, first_parse: FirstParse) -> Services:
     """Services over Postgres and object storage. Contacts neither. Raises SettingsInvalid where an address is missing."""
     address = settings.database_url.get_secret_value()
     if not address:
         raise SettingsInvalid("PROPENSITY_DATABASE_URL is not set; it looks like postgresql://user:password@host:5432/propensity")
-    # One connection more than requests, so that looking for promotions never waits behind them.
-    database = Database(address, pool_size=settings.api_threads + 1, timeout_s=DATABASE_TIMEOUT_S)
+    # Two connections more than requests, so that looking for promotions and for keys never waits behind them.
+    database = Database(address, pool_size=settings.api_threads + 2, timeout_s=DATABASE_TIMEOUT_S)
     campaigns = all_campaigns()
     store = open_store(settings.store_url, endpoint_url=settings.s3_endpoint_url)
     return Services(
         campaigns=campaigns,
-        models=LiveModels(campaigns, store, PostgresPromotionLedger(database), reload_s=settings.reload_s),
+        models=LiveModels(campaigns, store, PostgresPromotionLedger(database), first_parse, reload_s=settings.reload_s),
         log=PostgresPredictionLog(database),
         outcomes=PostgresOutcomeStore(database),
         database=database,
+        keys=ApiKeys(PostgresApiKeyStore(database), rate_per_s=settings.api_rate_per_s, reload_s=settings.reload_s),
+        tracing=start_tracing(settings.otlp_endpoint),
     )

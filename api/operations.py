@@ -6,11 +6,14 @@ from typing import Any
 
 from flask import Response, render_template
 
+from api.campaigns import since
+from api.metrics import CONTENT_TYPE
 from api.models import LEDGER
 from api.openapi import openapi
 from api.replies import json_reply
 from api.services import Services
 from propensity.errors import StoreError
+from propensity.promotion import VERSION_LENGTH
 
 PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -34,14 +37,29 @@ def readyz(services: Services) -> Response:
             "ok": any(live.values()),
             "reason": None if any(live.values()) else "no campaign has a live model: train and promote one",
         },
+        # Keys that are not the newest still let callers in, and during an outage that is what they are for.
+        "api_keys": {"ok": services.keys.loaded, "reason": services.keys.problem},
     }
     problems = services.models.problems
     models = {
-        name: {"version": None if found is None else found.model.version, "problem": problems.get(name)} for name, found in live.items()
+        name: {
+            "version": None if found is None else found.model.version,
+            "since": None if found is None else since(found.promotion),
+            "awaited": None if (awaited := services.models.awaited(name)) is None else awaited.model_digest[:VERSION_LENGTH],
+            "problem": problems.get(name),
+        }
+        for name, found in live.items()
     }
+    age_s = services.models.ledger_age_s
+    ledger = {"problem": problems.get(LEDGER), "seconds_since_read": None if age_s is None else round(age_s, 3)}
     ready = all(check["ok"] for check in checks.values())
-    body = {"status": "ready" if ready else "not ready", "checks": checks, "models": models, LEDGER: {"problem": problems.get(LEDGER)}}
+    body = {"status": "ready" if ready else "not ready", "checks": checks, "models": models, LEDGER: ledger}
     return json_reply(body, 200 if ready else 503)
+
+
+def get_metrics(services: Services) -> Response:
+    """What this process counted since its start, in Prometheus' text format."""
+    return Response(services.metrics.render(), content_type=CONTENT_TYPE)
 
 
 def get_openapi(services: Services) -> Response:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Response, g, request
 
-from api.bodies import read_body
+from api.bodies import read_body, read_request
 from api.replies import errors_json, json_reply
 from api.services import Services
 from propensity.campaign import Label
@@ -33,13 +33,13 @@ class _Wrong(Exception):
 def post_outcomes(services: Services, campaign: str) -> Response:
     """Record outcomes; the reply counts them by what became of them."""
     declared = services.campaign(campaign)
-    posted = read_body(request.mimetype, request.get_data(cache=False), "outcomes", frozenset())
-    if not posted.rows:
+    posted = read_body(request.mimetype, read_request(request), "outcomes")
+    if not posted.n:
         raise RowsInvalid("the list is empty: send at least one outcome")
     latest = services.clock() + CLOCK_SKEW
     outcomes: list[Outcome] = []
     issues: list[RowIssue] = []
-    for at, row in enumerate(posted.rows):
+    for at, row in enumerate(posted.by_row()):
         if at in posted.faults:
             issues.append(posted.faults[at])
             continue
@@ -51,8 +51,10 @@ def post_outcomes(services: Services, campaign: str) -> Response:
     if not outcomes:
         raise RowsInvalid(f"none of the {len(issues):,} outcomes can be used; errors says why, row by row", issues)
     g.rows = len(outcomes)
-    counts = services.outcomes.record(campaign, outcomes, "api")
-    totals = {"received": len(posted.rows), "refused": len(issues), **counts}
+    # Whoever may post outcomes may post them for any caller's predictions: the feed of results is often another system than the one that
+    # asked, and customers are matched across callers anyway. Each outcome keeps who told it.
+    counts = services.outcomes.record(campaign, outcomes, f"api:{g.caller.name}")
+    totals = {"received": posted.n, "refused": len(issues), **counts}
     return json_reply({"request_id": g.request_id, "campaign": campaign, "counts": totals, **errors_json(issues)})
 
 

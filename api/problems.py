@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import logging
-import re
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, g
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from api.replies import PROBLEM, encode, errors_json
-from propensity.errors import PropensityError, RowIssue, StoreError, TooLarge
+from api import media
+from api.codes import STATUSES
+from api.replies import encode, errors_json
+from propensity.errors import PropensityError, RateLimited, RowIssue, StoreError, TooLarge, Unauthorized
 
 logger = logging.getLogger("propensity.api")
 RETRY_AFTER_S = 2
-_DETAILS = {
-    404: "there is nothing at this address; /openapi.json lists what there is",
-    405: "this address does not take this method; the Allow header says which it takes",
-}
 
 
 def problem(status: int, code: str, detail: str, request_id: str, issues: tuple[RowIssue, ...] = ()) -> bytes:
     """The body of an error reply."""
     body: dict[str, Any] = {
         "type": f"urn:propensity:problem:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": STATUSES[status].title if status in STATUSES else HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,
@@ -44,7 +41,7 @@ def add_handlers(app: Flask) -> None:
 
 def _reply(status: int, code: str, detail: str, issues: tuple[RowIssue, ...] = ()) -> Response:
     g.code = code
-    reply = Response(problem(status, code, detail, g.request_id, issues), status=status, mimetype=PROBLEM)
+    reply = Response(problem(status, code, detail, g.request_id, issues), status=status, mimetype=media.PROBLEM)
     if status in (429, 503):
         reply.headers["Retry-After"] = str(RETRY_AFTER_S)
     return reply
@@ -53,22 +50,25 @@ def _reply(status: int, code: str, detail: str, issues: tuple[RowIssue, ...] = (
 def _on_purpose(error: PropensityError) -> Response:
     if isinstance(error, StoreError):
         logger.warning(str(error), extra={"fields": {"event": "store_unavailable", "request_id": g.request_id, "code": error.code}})
-    return _reply(error.status, error.code, str(error), getattr(error, "issues", ()))
+    reply = _reply(error.status, error.code, str(error), getattr(error, "issues", ()))
+    if isinstance(error, Unauthorized):
+        reply.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        reply.headers["Retry-After"] = str(error.retry_after_s)
+    return reply
 
 
 def _too_large(_error: RequestEntityTooLarge) -> Response:
-    return _on_purpose(TooLarge(body_too_large()))
-
-
-def body_too_large() -> str:
-    """What to do with a body over the limit."""
-    return "the body is over 10 MiB; send fewer rows at a time, or score a file: propensity score FILE"
+    return _on_purpose(TooLarge(media.body_too_large()))
 
 
 def _by_flask(error: HTTPException) -> Response:
     status = error.code or 500
-    name = re.sub(r"[^a-z]+", "_", HTTPStatus(status).phrase.lower()).strip("_")
-    reply = _reply(status, name, _DETAILS.get(status, HTTPStatus(status).description or HTTPStatus(status).phrase))
+    if status in STATUSES:
+        reply = _reply(status, STATUSES[status].code, STATUSES[status].meaning)
+    else:
+        # A status without a name of its own here: its number is as stable as a name.
+        reply = _reply(status, f"http_{status}", HTTPStatus(status).description or HTTPStatus(status).phrase)
     for header, value in error.get_headers():
         if header == "Allow":
             reply.headers[header] = value

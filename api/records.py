@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from flask import Response
+from flask import Response, g
 
 from api.replies import json_reply
 from api.services import Services
+from propensity.access import Role
 from propensity.calibration import Calibration
 from propensity.errors import NotFound, PropensityError
 from propensity.explain import Reason
@@ -19,14 +20,28 @@ from propensity.prediction_id import parse_prediction_id
 from propensity.schema import Table
 from propensity.scoring import table_from_raw
 
+# One sentence for what does not exist and for what is somebody else's: the reply must not tell which.
+UNKNOWN = "no request with this id was logged"
+
 
 def get_prediction(services: Services, wanted: str) -> Response:
     """The record of one prediction, scored again from the log as proof."""
     request_id, position = parse_prediction_id(wanted)
-    logged = services.log.request(request_id)
+    logged = _logged(services, request_id)
     if position > len(logged.scores):
         raise NotFound(f"the request has {len(logged.scores):,} predictions; there is none at this position")
     return json_reply({**_record(services, logged, position - 1, wanted), **_explained(services, logged, position - 1)})
+
+
+def _logged(services: Services, request_id: str) -> LoggedRequest:
+    """The request, where the caller may see it: a marketing caller sees his own alone, by the name that outlives a rotated key."""
+    try:
+        logged = services.log.request(request_id)
+    except NotFound as exc:
+        raise NotFound(UNKNOWN) from exc
+    if g.caller.role == Role.MARKETING and logged.caller != g.caller.name:
+        raise NotFound(UNKNOWN)
+    return logged
 
 
 def _record(services: Services, logged: LoggedRequest, at: int, wanted: str) -> dict[str, Any]:
@@ -38,6 +53,7 @@ def _record(services: Services, logged: LoggedRequest, at: int, wanted: str) -> 
         "customer_id": logged.customer_ids[at],
         "received_at": None if logged.received_at is None else logged.received_at.isoformat(),
         "source": logged.source,
+        "caller": logged.caller,
         "score": float(logged.scores[at]),
         "decision": "contact" if logged.contact[at] else "leave",
         "policy": logged.policy,

@@ -1,4 +1,4 @@
-"""Replies as JSON. Floats are written with the digits that read back to the same bits."""
+"""Replies. Floats are written with the digits that read back to the same bits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 from flask import Response
 
+from api import media
 from propensity.errors import RowIssue
 
-JSON = "application/json"
-PROBLEM = "application/problem+json"
 MAX_ERRORS = 1_000
 _ENCODER = msgspec.json.Encoder()
 
@@ -21,7 +20,7 @@ def encode(value: object) -> bytes:
     return _ENCODER.encode(value)
 
 
-def json_reply(value: object, status: int = 200, mimetype: str = JSON) -> Response:
+def json_reply(value: object, status: int = 200, mimetype: str = media.JSON) -> Response:
     """A reply with ``value`` as its body."""
     return Response(encode(value), status=status, mimetype=mimetype)
 

@@ -1,31 +1,58 @@
-"""From posted rows to validated ones: the schema's check by column, and what HTTP adds to it."""
+"""From a posted list to validated rows: the schema's check by column, and what HTTP adds to it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from operator import itemgetter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from api.bodies import Posted
+from api import media
+from api.bodies import MAX_ROWS, NOT_SENT, Posted, read_body
+from api.typed_json import TypedJson
 from propensity.campaign import Campaign
 from propensity.errors import RowIssue, RowsInvalid
 from propensity.schema import Checked, check_rows
 from propensity.scoring import surplus_columns
 
-_NOT_SENT = object()
+OPTIONS = ("policy", "reasons", "model")
 SHOWN_NAMES = 50
 SHOWN_LENGTH = 100
 
 
 @dataclass(frozen=True)
 class CheckedPost:
-    """Validated rows, and the columns that were sent but not looked at, each with the reason."""
+    """A list after its validation.
+
+    Attributes
+    ----------
+    ignored : mapping
+        Columns that were sent but not looked at, each with the reason.
+    columnar : bool
+        The list came by column, and is answered so.
+    """
 
     checked: Checked
-    ignored: Mapping[str, str]
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    columnar: bool = False
+
+
+@dataclass(frozen=True)
+class ReadPost:
+    """A list that could be read.
+
+    Attributes
+    ----------
+    options : mapping
+        What came beside the rows, not yet checked.
+    check : callable
+        Validates the rows. Raises RowsInvalid where the list is empty or no row of it can be used.
+    """
+
+    options: Mapping[str, Any]
+    check: Callable[[], CheckedPost]
 
 
 def id_column(campaign: Campaign) -> str:
@@ -33,19 +60,41 @@ def id_column(campaign: Campaign) -> str:
     return campaign.id_column or "id"
 
 
+class ListReader:
+    """Reads lists of one campaign, in any format on offer."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._typed = TypedJson(campaign, id_column(campaign), OPTIONS, MAX_ROWS)
+
+    def read(self, mimetype: str, body: bytes) -> ReadPost:
+        """The list. Raises UnsupportedMedia, Malformed, TooLarge."""
+        mimetype = media.SAME_AS.get(mimetype, mimetype)
+        typed = None
+        if mimetype == media.JSON:
+            typed = self._typed.read(body)
+        elif mimetype == media.NDJSON:
+            typed = self._typed.read_lines(body)
+        if typed is not None:
+            post = CheckedPost(Checked(typed.table, (), 0), {}, typed.columnar)
+            return ReadPost(typed.options, lambda: post)
+        posted = read_body(mimetype, body, "customers", OPTIONS, columns="columns")
+        return ReadPost(posted.options, partial(check_post, self._campaign, posted))
+
+
 def check_post(campaign: Campaign, posted: Posted) -> CheckedPost:
     """Validate posted rows. Raises RowsInvalid for an empty list and where no row can be used."""
-    rows = posted.rows
-    if not rows:
+    if not posted.n:
         raise RowsInvalid("the list is empty: send at least one row")
-    columns = {name: _column(rows, name) for name in campaign.feature_names}
-    checked = check_rows(campaign, columns, _column(rows, id_column(campaign)), len(rows), text=posted.text, missing=_NOT_SENT)
-    surplus = surplus_columns(campaign, _names(rows), id_column(campaign))
-    refused = _refused(rows, surplus) if campaign.unexpected_columns == "refuse" else []
-    whole = _with(checked, len(rows), posted.faults, refused)
+    columns = {name: posted.column(name) for name in campaign.feature_names}
+    checked = check_rows(campaign, columns, posted.column(id_column(campaign)), posted.n, text=posted.text, missing=NOT_SENT)
+    surplus = surplus_columns(campaign, posted.names(), id_column(campaign))
+    refused = _refused(posted, surplus) if campaign.unexpected_columns == "refuse" else []
+    whole = _with(checked, posted.n, posted.faults, refused)
     if not len(whole.table):
-        raise RowsInvalid(f"none of the {len(rows):,} rows can be used; errors says why, row by row", whole.issues)
-    return CheckedPost(whole, {} if campaign.unexpected_columns == "refuse" else surplus)
+        raise RowsInvalid(f"none of the {posted.n:,} rows can be used; errors says why, row by row", whole.issues)
+    ignored = {} if campaign.unexpected_columns == "refuse" else surplus
+    return CheckedPost(whole, ignored, posted.columnar)
 
 
 def shown(columns: Mapping[str, str]) -> list[dict[str, str]]:
@@ -53,27 +102,12 @@ def shown(columns: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"column": name[:SHOWN_LENGTH], "reason": reason} for name, reason in list(columns.items())[:SHOWN_NAMES]]
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
-    try:
-        return list(map(itemgetter(name), rows))
-    except KeyError:
-        return [row.get(name, _NOT_SENT) for row in rows]
-
-
-def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Every column sent, in the order of its first appearance."""
-    first = rows[0]
-    if all(row.keys() == first.keys() for row in rows):
-        return list(first)
-    return list(dict.fromkeys(name for row in rows for name in row))
-
-
-def _refused(rows: Sequence[Mapping[str, Any]], surplus: Mapping[str, str]) -> list[RowIssue]:
+def _refused(posted: Posted, surplus: Mapping[str, str]) -> list[RowIssue]:
     """An issue for each unexpected column of each row."""
     return [
         RowIssue(at + 1, name[:SHOWN_LENGTH], "unexpected_column", f"must not be sent: {surplus[name]}")
-        for at, row in enumerate(rows)
-        for name in row
+        for at in range(posted.n)
+        for name in posted.names_of(at)
         if name in surplus
     ]
 

@@ -7,26 +7,20 @@ in what already waits to be accepted, closes each connection with its last reply
 from __future__ import annotations
 
 import errno
-import logging
 import select
 import signal
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable
-from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
 from waitress.server import create_server
-from waitress.task import ErrorTask, WSGITask
 
-from api.app import MAX_BODY_BYTES
-from api.problems import body_too_large, problem
-from api.replies import PROBLEM
+from api.channel import Admission, Channel
+from api.media import MAX_BODY_BYTES
 from propensity.errors import SettingsInvalid
 
 CONNECTION_LIMIT = 10_000
@@ -34,86 +28,6 @@ LOOP_S = 1.0
 DRAIN_LOOP_S = 0.02
 # An idle connection may carry a request that is already on its way; it is given so long to arrive.
 IDLE_GRACE_S = 0.5
-logger = logging.getLogger("propensity.api.access")
-# What a refused caller may still send while the reply travels, and for how long.
-LINGER_S = 5.0
-LINGER_BYTES = 64 * 2**20
-_REFUSALS = {
-    400: ("malformed", "the request is not HTTP as it should be"),
-    413: ("too_large", body_too_large()),
-    431: ("header_too_large", "the request's header is too large"),
-}
-
-
-class _Task(WSGITask):  # type: ignore[misc]
-    """A request. Once the server drains, its reply says that the connection ends with it."""
-
-    def build_response_header(self) -> bytes:
-        if self.channel.server.draining.is_set():
-            self.request.headers["CONNECTION"] = "close"
-        header: bytes = super().build_response_header()
-        return header
-
-
-class _ErrorTask(ErrorTask):  # type: ignore[misc]
-    """A request that Waitress itself refuses (too large, not HTTP), answered like every other error."""
-
-    def execute(self) -> None:
-        status = int(self.request.error.code)
-        code, detail = _REFUSALS.get(status, ("internal_error", HTTPStatus(status).description))
-        request_id = str(uuid.uuid4())
-        body = problem(status, code, detail, request_id)
-        self.channel.linger = True
-        self.status = f"{status} {HTTPStatus(status).phrase}"
-        self.response_headers += [("Content-Type", PROBLEM), ("X-Request-Id", request_id)]
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-        fields = {"event": "refused", "request_id": request_id, "status": status, "code": code}
-        logger.info("request refused before it was read", extra={"fields": fields})
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection. After a refusal it reads on for a while before it closes: a caller still sending a body over the limit would
-    otherwise meet a reset instead of the reply.
-    """
-
-    task_class = _Task
-    error_task_class = _ErrorTask
-    linger = False
-    _until_s: float | None = None
-    _to_discard = LINGER_BYTES
-
-    def readable(self) -> bool:
-        if self._until_s is None:
-            return bool(super().readable())
-        if time.monotonic() < self._until_s:
-            return True
-        super().handle_close()
-        return False
-
-    def writable(self) -> bool:
-        return self._until_s is None and bool(super().writable())
-
-    def handle_read(self) -> None:
-        if self._until_s is None:
-            super().handle_read()
-            return
-        # An empty read closes the channel by itself.
-        self._to_discard -= len(self.recv(self.adj.recv_bytes))
-        if self._to_discard <= 0 and self.connected:
-            super().handle_close()
-
-    def handle_close(self) -> None:
-        if not self.linger or self._until_s is not None or not self.connected:
-            super().handle_close()
-            return
-        self._until_s = time.monotonic() + LINGER_S
-        self.will_close = self.close_when_flushed = False
-        try:
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            super().handle_close()
 
 
 class Server:
@@ -142,14 +56,27 @@ class Server:
         self._ended = False
         self._drain_s = drain_s
         self._server = _listen(app, host, port, threads, self._map)
-        self._server.channel_class = _Channel
-        self._server.draining = draining
+        self._server.channel_class = Channel
+        dispatcher = self._server.task_dispatcher
+        self.admission = Admission(draining, queue=lambda: dispatcher.queue)
+        self._server.admission = self.admission
+        self._server.add_task = lambda channel: channel.put_in_line(dispatcher.add_task)
 
     @property
     def address(self) -> str:
         """Where it listens, as ``http://127.0.0.1:8700``."""
         host = self._server.effective_host
         return f"http://{f'[{host}]' if ':' in host else host}:{self._server.effective_port}"
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a thread."""
+        return len(self._server.task_dispatcher.queue)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are worked on."""
+        return int(self._server.task_dispatcher.active_count)
 
     def stop(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         """Begin to drain. May be called from a signal handler or from any thread; returns at once."""
@@ -164,6 +91,7 @@ class Server:
 
     def run(self) -> bool:
         """Serve until `stop`, then drain. Returns whether every request in flight was finished in time."""
+        self.admission.loop = threading.get_ident()
         while not self._draining.is_set():
             self._poll(LOOP_S)
         return self._drain()
@@ -216,6 +144,10 @@ def _listen(app: Callable[..., Any], host: str, port: int, threads: int, channel
         connection_limit=CONNECTION_LIMIT,
         backlog=1024,
         max_request_body_size=MAX_BODY_BYTES + 1,  # Waitress refuses what reaches its limit
+        # Lists are large: read and written in large pieces, and kept in memory rather than in a temporary file.
+        recv_bytes=256 * 1024,
+        inbuf_overflow=MAX_BODY_BYTES + 1,
+        outbuf_overflow=64 * 2**20,
     )
 
 

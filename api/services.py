@@ -10,7 +10,11 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Protocol
 
+from api.auth import ApiKeys
+from api.metrics import Metrics
 from api.models import LiveModels
+from api.rows import ListReader
+from api.tracing import Tracing
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
 from propensity.ports import OutcomeStore, PredictionLog
@@ -45,8 +49,14 @@ class Services:
     log, outcomes : the stores of predictions and of what happened later
     database : Pingable
         The Postgres behind both, for ``/readyz``.
+    keys : ApiKeys
+        Who may call.
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
+    metrics : Metrics
+        What is counted, for ``/metrics``.
+    tracing : Tracing or None
+        Where spans go; None where nobody asked for them.
     """
 
     campaigns: Mapping[str, Campaign]
@@ -54,15 +64,26 @@ class Services:
     log: PredictionLog
     outcomes: OutcomeStore
     database: Pingable
+    keys: ApiKeys
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = new_id
     draining: threading.Event = field(default_factory=threading.Event)
+    metrics: Metrics = field(default_factory=Metrics)
+    tracing: Tracing | None = None
+
+    def __post_init__(self) -> None:
+        self.metrics.watch_models(self.campaigns, self.models, self.clock)
 
     def campaign(self, name: str) -> Campaign:
         """The campaign of that name. Raises NotFound, naming those that exist."""
         if name not in self.campaigns:
             raise NotFound(f"there is no campaign of that name; there are: {', '.join(self.campaigns)}")
         return self.campaigns[name]
+
+    @cached_property
+    def readers(self) -> Mapping[str, ListReader]:
+        """What reads the lists of each campaign."""
+        return {name: ListReader(campaign) for name, campaign in self.campaigns.items()}
 
     @cached_property
     def declarations(self) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from propensity.errors import Malformed
 
@@ -21,7 +22,7 @@ def parse_json(data: bytes) -> Any:
     """The value that ``data`` holds. Raises Malformed with the place, never with the text itself."""
     try:
         value = _DECODER.decode(data)
-        _refuse_twice(data, _keys(value))
+        _refuse_twice(data, keys_of(value))
     except RecursionError as exc:
         raise Malformed("the JSON is nested too deeply") from exc
     except UnicodeDecodeError as exc:
@@ -36,16 +37,31 @@ def parse_json(data: bytes) -> Any:
     return value
 
 
-def _keys(value: Any) -> int:
+def keys_of(value: Any) -> int:
     """Keys of an object, or of the objects in a list, one level down: rows hold no objects of their own."""
     if isinstance(value, dict):
-        return len(value) + sum(_keys(v) for v in value.values() if type(v) in (dict, list))
+        return len(value) + sum(keys_of(v) for v in value.values() if type(v) in (dict, list))
     return sum(len(v) for v in value if type(v) is dict) if isinstance(value, list) else 0
+
+
+def keys_at_most(data: bytes, keys: int) -> bool:
+    """True where the text certainly names no more than ``keys`` keys, however they are written; False leaves a doubt."""
+    return occurrences(data, b":") == keys or keys_about(data) == keys
+
+
+def keys_about(data: bytes) -> int:
+    """At least as many as the keys in the text, seldom more."""
+    return sum(map(data.count, _BEFORE_VALUES))
+
+
+def occurrences(data: bytes, byte: bytes) -> int:
+    """How often one byte occurs. In numpy where the text is long: several times as fast as ``bytes.count`` for a frequent byte."""
+    return data.count(byte) if len(data) < 4_096 else int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord(byte)))
 
 
 def _refuse_twice(data: bytes, keys: int) -> None:
     """Raises Malformed where the text names more keys than were decoded. Counts first: reading twice is for texts that leave a doubt."""
-    if data.count(b":") == keys or sum(map(data.count, _BEFORE_VALUES)) == keys:
+    if keys_at_most(data, keys):
         return
     try:
         json.loads(data, object_pairs_hook=_unique, parse_int=len, parse_float=len)

@@ -1,4 +1,4 @@
-"""The command line: ``propensity ingest | train | promote | retrain | rollback | score | monitor | history | campaigns``."""
+"""The command line: ``propensity ingest | train | promote | retrain | rollback | score | monitor | history | campaigns | key | keys``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from local import keys
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.processes import Processes
 from local.sentences import of_ingest, of_monitoring, of_promotion, of_retraining, of_training
@@ -101,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
     command("history", _history, "who or what put which model live, on which evidence")
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
+    keys.add_commands(commands)
     return parser
 
 

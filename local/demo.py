@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from local.cli import fail
+from local.client import Api
 from local.demo_summary import print_summary, write_report
 from local.environment import adopt, compose, databases, environ, home_folder, start_databases
+from local.keys import machine_key, machine_keys
 from local.processes import Processes
 from local.programs import ports_of, prefect_server, scoring_service
 from local.story import Clock, held_out, months_to_post, post_list, post_outcomes, wait_live, worth
+from propensity.access import Role
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
 from propensity.errors import PropensityError, StoreError
@@ -112,6 +115,7 @@ def _start(home: Path, closing: ExitStack) -> Settings:
     closing.callback(processes.stop, PROGRAMS)
     processes.start(prefect)
     migrate(urls.owner_url)
+    machine_keys(home, urls.owner_url)
     processes.start(scoring_service(settings))
     adopt(environ(settings, prefect_api_url=f"{prefect.page}/api"))
     warm = threading.Thread(target=_import_slowly, daemon=True)
@@ -136,7 +140,8 @@ def _tell(declared: Campaign, source: str, settings: Settings, clock: Clock) -> 
     from flows.train import train
     from propensity.adapters.platform import platform
 
-    name, api = declared.name, f"http://{settings.api_host}:{settings.api_port}"
+    name = declared.name
+    api = Api(f"http://{settings.api_host}:{settings.api_port}", machine_key(settings.home, Role.MARKETING))
     with clock.step("ingest", "ingest: reading, checking and snapshotting the data"):
         ingested = ingest(name, source)
     with clock.step("train", "train: random split for the record, then on the past alone"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from local.client import call
+from local.client import Api
 from propensity.adapters.platform import Platform
 from propensity.campaign import Campaign
 from propensity.errors import StoreError
@@ -83,14 +83,14 @@ def months_to_post(data: SnapshotData, test: Mask) -> list[tuple[str, Mask]]:
     return [(str(month), test & (data.months == month)) for month in (distinct[0], later[-1])]
 
 
-def post_list(api: str, data: SnapshotData, month: str, mask: Mask) -> Posted:
+def post_list(api: Api, data: SnapshotData, month: str, mask: Mask) -> Posted:
     """Post customers without their label, as marketing would, in lists of at most ``CHUNK``."""
     table = data.table.take(mask)
     names = table.campaign.feature_names
     columns = [table.values(name) for name in names]
     rows = [{"id": ids, **dict(zip(names, cells, strict=True))} for ids, cells in zip(table.ids, zip(*columns, strict=True), strict=True)]
     since = datetime.now(UTC)
-    replies = [call(f"{api}/v1/campaigns/{table.campaign.name}/predictions", chunk) for chunk in _chunks(rows)]
+    replies = [api.call(f"/v1/campaigns/{table.campaign.name}/predictions", chunk) for chunk in _chunks(rows)]
     return Posted(
         month=month,
         predictions=[p for reply in replies for p in reply["predictions"]],
@@ -104,12 +104,12 @@ def post_list(api: str, data: SnapshotData, month: str, mask: Mask) -> Posted:
     )
 
 
-def post_outcomes(api: str, campaign: str, posted: Posted) -> dict[str, int]:
+def post_outcomes(api: Api, campaign: str, posted: Posted) -> dict[str, int]:
     """Post what happened to each customer; return counts by status."""
     outcomes = [{"prediction_id": p["prediction_id"], "label": bool(y)} for p, y in zip(posted.predictions, posted.labels, strict=True)]
     totals: dict[str, int] = {}
     for chunk in _chunks(outcomes):
-        for status, n in call(f"{api}/v1/campaigns/{campaign}/outcomes", {"outcomes": chunk})["counts"].items():
+        for status, n in api.call(f"/v1/campaigns/{campaign}/outcomes", {"outcomes": chunk})["counts"].items():
             totals[status] = totals.get(status, 0) + n
     return totals
 
@@ -138,18 +138,18 @@ def worth(posted: Posted, declared: Campaign) -> dict[str, Any]:
     }
 
 
-def wait_live(api: str, campaign: str, digest: str, *, timeout_s: float = 60.0) -> float:
+def wait_live(api: Api, campaign: str, digest: str, *, timeout_s: float = 60.0) -> float:
     """Wait until the running service serves this model; return the seconds it took. Raises StoreError after ``timeout_s``."""
     began = time.monotonic()
     while time.monotonic() - began < timeout_s:
         try:
-            live = call(f"{api}/v1/campaigns/{campaign}").get("live_model") or {}
+            live = api.call(f"/v1/campaigns/{campaign}").get("live_model") or {}
         except StoreError:
             live = {}
         if live.get("digest") == digest:
             return round(time.monotonic() - began, 2)
         time.sleep(0.1)
-    raise StoreError(f"the scoring service at {api} did not pick up model {digest[:12]} within {timeout_s:.0f} s; see its log")
+    raise StoreError(f"the scoring service at {api.url} did not pick up model {digest[:12]} within {timeout_s:.0f} s; see its log")
 
 
 def _chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:

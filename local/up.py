@@ -12,13 +12,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.client import call
+from local.client import Api
 from local.environment import compose, home_folder, start_databases
+from local.keys import machine_key, machine_keys
 from local.ports import HOST
 from local.postgres import EmbeddedPostgres
 from local.processes import Processes, Program, Running
 from local.programs import mlflow_server, ports_of, prefect_server, schedules, scoring_service
 from local.state import locked, make_home
+from propensity.access import Role
 from propensity.errors import PropensityError
 
 LOCK_WAIT_S = 300.0
@@ -57,6 +59,7 @@ def up(home: Path, say: Callable[[str], None] = print) -> tuple[EmbeddedPostgres
         prefect = start(prefect_server(settings, urls, prefect_port))
         mlflow = start(mlflow_server(settings, urls, mlflow_port))
         _migrate(urls.owner_url)
+        machine_keys(home, urls.owner_url)
         api = start(scoring_service(settings))
         processes.wait_ready([prefect])
         processes.wait_ready([start(schedules(settings, prefect.page)), mlflow, api])
@@ -100,17 +103,25 @@ def main() -> int:
     console.print(table(home, server, running))
     console.print(f"state, logs and passwords lie in {home}", soft_wrap=True, highlight=False)
     console.print("Prefect asks for a password: prefect_auth in secrets.json there", soft_wrap=True, highlight=False)
-    for line in _next_steps(running):
+    console.print(
+        "the scoring service asks for a key: propensity key [marketing|operator|auditor] prints this machine's own, as in\n"
+        '  curl -H "Authorization: Bearer $(propensity key)" ADDRESS/v1/campaigns',
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+    for line in _next_steps(running, home):
         console.print(line, soft_wrap=True, highlight=False)
     console.print("make down stops exactly these", soft_wrap=True, highlight=False)
     return 0
 
 
-def _next_steps(running: list[Running]) -> list[str]:
+def _next_steps(running: list[Running], home: Path) -> list[str]:
     """A line for each campaign that cannot score yet."""
     pages = [found.page for found in running if found.name == "api"]
     try:
-        campaigns = call(f"{pages[0]}/v1/campaigns", timeout_s=5)["campaigns"] if pages else []
+        key = machine_key(home, Role.OPERATOR)
+        campaigns = Api(pages[0], key).call("/v1/campaigns", timeout_s=5)["campaigns"] if pages else []
     except PropensityError:
         return []
     return [f"{c['name']} has no live model yet: propensity retrain {c['name']}" for c in campaigns if c["live_model"] is None]

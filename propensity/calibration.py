@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +27,18 @@ class Calibration:
         return self.slope * margin.astype(np.float64) + self.offset
 
     def probability(self, margin: npt.NDArray[np.floating]) -> FloatArray:
-        """Calibrated probability in [0, 1], float64, the same bits on every machine."""
+        """Calibrated probability in [0, 1], float64, the same bits on every machine, for a row alone and in any list."""
+        if margin.shape == (1,):
+            return np.array([self._of_one(float(margin[0]))])
         # Beyond 700 the probability is 0 or 1 to all its digits, and exp would overflow.
         return 1.0 / (1.0 + _exp(np.clip(-self.log_odds(margin), -700.0, 700.0)))
+
+    def _of_one(self, margin: float) -> float:
+        """The same operations in the same order on one number: a twentieth of what twenty array operations cost."""
+        log_odds = self.slope * margin + self.offset
+        if math.isnan(log_odds):
+            return math.nan
+        return 1.0 / (1.0 + _exp_of_one(min(max(-log_odds, -700.0), 700.0)))
 
 
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -58,6 +68,19 @@ def _exp(x: FloatArray) -> FloatArray:
     c = r - t * p
     e: FloatArray = np.ldexp(1.0 - ((low - r * c / (2.0 - c)) - high), k.astype(np.int32))
     return e
+
+
+def _exp_of_one(x: float) -> float:
+    """`_exp` of one number, to the same bits: Python's floats and numpy's round each basic operation alike."""
+    k = round(x * 1.44269504088896338700e00)
+    high, low = x - k * _LN2_HIGH, k * _LN2_LOW
+    r = high - low
+    t = r * r
+    p = _EXP[0]
+    for coefficient in _EXP[1:]:
+        p = p * t + coefficient
+    c = r - t * p
+    return math.ldexp(1.0 - ((low - r * c / (2.0 - c)) - high), k)
 
 
 def fit_calibration(margin: FloatArray, positive: npt.NDArray[np.bool_]) -> Calibration:

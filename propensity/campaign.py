@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from propensity.errors import CampaignError
@@ -191,7 +192,7 @@ class LeakGuard:
     roc_auc_above: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Campaign:
     """One propensity question and all that is declared about it."""
 
@@ -224,7 +225,7 @@ class Campaign:
         for problem in _problems(self):
             raise CampaignError(f"campaign {self.name!r}: {problem}")
 
-    @property
+    @cached_property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the features in declared order: the column order of every matrix."""
         return tuple(feature.name for feature in self.features)
@@ -243,7 +244,11 @@ class Campaign:
 
     def feature(self, name: str) -> Feature:
         """The feature of that name. Raises KeyError where there is none."""
-        return next(f for f in self.features if f.name == name) if name in self.feature_names else _missing(name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Feature]:
+        return {feature.name: feature for feature in self.features}
 
     def monitor(self, metric: MonitorMetric) -> Monitor | None:
         return next((m for m in self.monitors if m.metric == metric), None)
@@ -251,10 +256,6 @@ class Campaign:
     def digest(self) -> str:
         """SHA-256 of the declaration: changes whenever anything declared changes."""
         return hashlib.sha256(json.dumps(_plain(self), sort_keys=True).encode()).hexdigest()
-
-
-def _missing(name: str) -> Feature:
-    raise KeyError(name)
 
 
 def _plain(value: Any) -> Any:

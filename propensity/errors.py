@@ -8,18 +8,25 @@
     │   ├── Malformed            not readable as the format it claims to be
     │   ├── TooLarge             over a stated limit
     │   ├── UnsupportedMedia     a format that is not offered
+    │   ├── NotAcceptable        a reply is asked for in a format that is not offered
     │   ├── RowsInvalid          readable, but no row can be used; says which and why
     │   ├── QualityGateFailed    a data set broke its declared quality gate
     │   ├── SourceMissing        a file, table or address that does not exist
     │   ├── ChecksumMismatch     a file is not the one that was declared
     │   ├── NotFound             an id or a campaign that is not known
     │   └── Idempotency*         a key reused: in flight, or with another body
+    ├── AccessError              who asks, and what he may
+    │   ├── Unauthorized         no key, or one that opens nothing
+    │   ├── Forbidden            a good key whose role may not do this
+    │   └── RateLimited          more requests than the key is good for
     ├── ModelError               no model can be used
     │   ├── NoLiveModel          nothing was promoted yet
+    │   ├── ModelLoading         asked for, and not there yet
     │   ├── ModelDamaged         digest, schema or canary scores do not match
     │   ├── LeakSuspected        better than honest data allows
     │   └── PromotionConflict    somebody else promoted first
     ├── SettingsInvalid          an environment variable is missing or wrong
+    ├── Overloaded               more requests wait than can be answered in time
     └── StoreError               S3, Postgres, MLflow, a program of the platform: the only branch worth retrying
 
 Each class carries a stable ``code`` (for machines), an HTTP ``status`` and a process ``exit_code``.
@@ -110,6 +117,13 @@ class UnsupportedMedia(DataError):
     status = 415
 
 
+class NotAcceptable(DataError):
+    """The reply is asked for in a format that is not offered."""
+
+    code = "not_acceptable"
+    status = 406
+
+
 class _RowsError(DataError):
     """A data error that names rows; ``issues`` is sorted by row."""
 
@@ -164,6 +178,38 @@ class IdempotencyMismatch(DataError):
     status = 422
 
 
+class AccessError(PropensityError):
+    """The caller may not do this."""
+
+    code = "access_refused"
+    status = 403
+    exit_code = 6
+
+
+class Unauthorized(AccessError):
+    """No key came, or one that is unknown, expired or revoked."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Forbidden(AccessError):
+    """The key's role may not do this."""
+
+    code = "forbidden"
+
+
+class RateLimited(AccessError):
+    """The key has used up its requests; ``retry_after_s`` whole seconds later there is one again."""
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class ModelError(PropensityError):
     """No model can be used."""
 
@@ -176,6 +222,12 @@ class NoLiveModel(ModelError):
     """Nothing has been promoted for this campaign."""
 
     code = "no_live_model"
+
+
+class ModelLoading(ModelError):
+    """A model that is not the live one is being fetched and verified; trying again shortly helps."""
+
+    code = "model_loading"
 
 
 class ModelDamaged(ModelError):
@@ -196,6 +248,14 @@ class PromotionConflict(ModelError):
 
     code = "promotion_conflict"
     status = 409
+
+
+class Overloaded(PropensityError):
+    """More requests wait than can be answered in time."""
+
+    code = "overloaded"
+    status = 503
+    exit_code = 5
 
 
 class StoreError(PropensityError):

@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from propensity.campaign import Campaign
 from propensity.errors import ModelDamaged
-from propensity.schema import Table
+from propensity.schema import RawColumns, Table
 
 Matrix = npt.NDArray[np.float32]
+Plan = tuple[tuple[str, Matrix | None], ...]
+Flat = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp], Matrix]
 PRIOR_ROWS = 20.0
 
 
@@ -32,12 +34,44 @@ class Encoding:
 
         Raises ModelDamaged where the ranks do not fit the campaign's declared categories.
         """
-        campaign = table.campaign
-        out = np.empty((len(table), len(campaign.features)), dtype=np.float32)
-        for at, name in enumerate(campaign.feature_names):
+        if isinstance(table.columns, RawColumns):
+            return self._from_raw(table.campaign, table.columns.raw)
+        out = np.empty((len(table), len(table.campaign.features)), dtype=np.float32)
+        for at, (name, lookup) in enumerate(self._plan(table.campaign)):
             column = table.columns[name]
-            out[:, at] = column if name not in self.ranks else self._lookup(campaign, name)[column]
+            out[:, at] = column if lookup is None else lookup[column]
         return out
+
+    def _from_raw(self, campaign: Campaign, raw: npt.NDArray[np.float64]) -> Matrix:
+        """All categories of all rows in one look-up: for few rows the number of calls is what costs."""
+        out = raw.astype(np.float32)
+        places, starts, missing, values = self._flat(campaign)
+        if len(places):
+            codes = raw[:, places]
+            at = np.where(np.isnan(codes), missing, codes + starts).astype(np.intp)
+            out[:, places] = values[at]
+        return out
+
+    def _flat(self, campaign: Campaign) -> Flat:
+        """The look-ups of `_plan` one after the other: places of the columns, where each begins, where its missing value is, values."""
+        known: tuple[Campaign, Flat] | None = self.__dict__.get("_known_flat")
+        if known is None or known[0] is not campaign:
+            looked_up = [(at, lookup) for at, (_, lookup) in enumerate(self._plan(campaign)) if lookup is not None]
+            sizes = np.array([len(lookup) for _, lookup in looked_up], dtype=np.intp)
+            ends = np.cumsum(sizes)
+            values = np.concatenate([lookup for _, lookup in looked_up]) if looked_up else np.empty(0, dtype=np.float32)
+            places = np.array([at for at, _ in looked_up], dtype=np.intp)
+            known = self.__dict__["_known_flat"] = (campaign, (places, ends - sizes, ends - 1, values))
+        return known[1]
+
+    def _plan(self, campaign: Campaign) -> Plan:
+        """How each feature of a campaign is encoded; made once, since a model meets one campaign."""
+        known: tuple[Campaign, Plan] | None = self.__dict__.get("_known")
+        if known is None or known[0] is not campaign:
+            plan = tuple((name, self._lookup(campaign, name) if name in self.ranks else None) for name in campaign.feature_names)
+            # Written whole, so that another thread sees a campaign with its own plan or nothing.
+            known = self.__dict__["_known"] = (campaign, plan)
+        return known[1]
 
     def _lookup(self, campaign: Campaign, name: str) -> Matrix:
         ranks = self.ranks[name]

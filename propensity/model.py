@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -18,10 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
+from propensity.booster import load_booster, read_booster
 from propensity.calibration import Calibration
 from propensity.campaign import Campaign
+from propensity.engine import Engine
 from propensity.errors import ModelDamaged, NoLiveModel, NotFound
-from propensity.features import Encoding
+from propensity.features import Encoding, Matrix
 from propensity.ports import ObjectStore
 from propensity.schema import Table, check_rows
 
@@ -118,25 +121,49 @@ class Model:
     def _calibration(self) -> Calibration:
         return Calibration(self.manifest.slope, self.manifest.offset)
 
+    @cached_property
+    def engine(self) -> Engine:
+        """What computes margins and contributions; ``engine.notes`` says where XGBoost does what flat trees could not."""
+        return Engine(self.booster, self.model_json)
+
+    def encode(self, table: Table) -> Matrix:
+        """The matrix that the trees see, float32, shape (n, features)."""
+        return self._encoding.matrix(table)
+
     def score(self, table: Table) -> FloatArray:
         """Probability of the positive label per row, shape (n,). A row has one score, alone or in any list."""
-        if not len(table):
+        return self.score_matrix(self.encode(table))
+
+    def score_matrix(self, matrix: Matrix) -> FloatArray:
+        """The same for rows that are encoded already, as `encode` does it."""
+        if not len(matrix):
             return np.empty(0)
-        margin = self.booster.inplace_predict(self._encoding.matrix(table), predict_type="margin")
-        return self._calibration.probability(margin)
+        return self._calibration.probability(self.engine.margin(matrix))
 
     def contributions(self, table: Table) -> FloatArray:
         """What each feature adds to the calibrated log-odds, shape (n, features + 1); the last column is the base value.
 
-        A row sums to its calibrated log-odds. Exact TreeSHAP: Lundberg et al., "From local explanations to global understanding
-        with explainable AI for trees", 2020, algorithm 2.
+        A row sums to its calibrated log-odds. Exact TreeSHAP as XGBoost computes it: Lundberg et al., "From local explanations to
+        global understanding with explainable AI for trees", 2020, algorithm 2. `fast_contributions` is meant for whole lists.
         """
         if not len(table):
             return np.empty((0, len(self.manifest.features) + 1))
-        raw = self.booster.predict(xgb.DMatrix(self._encoding.matrix(table), nthread=1), pred_contribs=True)
-        scaled: FloatArray = raw.astype(np.float64) * self.manifest.slope
+        return self._calibrated(self.engine.contributions_by_xgboost(self.encode(table)))
+
+    def fast_contributions(self, matrix: Matrix) -> FloatArray:
+        """As `contributions`, for encoded rows and from tables (propensity.shapley): equal up to XGBoost's float32 rounding."""
+        if not len(matrix):
+            return np.empty((0, len(self.manifest.features) + 1))
+        return self._calibrated(self.engine.contributions(matrix))
+
+    def _calibrated(self, contributions: FloatArray) -> FloatArray:
+        scaled: FloatArray = contributions * self.manifest.slope
         scaled[:, -1] += self.manifest.offset
         return scaled
+
+    def prepare(self) -> None:
+        """Do now what the first score and the first explanation would else wait for."""
+        _ = self.engine.tables
 
     def importance(self) -> dict[str, float]:
         """Share of the total gain per feature, largest first; sums to one."""
@@ -146,26 +173,61 @@ class Model:
         return {name: gain / whole for name, gain in sorted(named.items(), key=lambda item: -item[1])}
 
 
-def load_booster(model_json: bytes) -> xgb.Booster:
-    """Raises ModelDamaged where the bytes are not an XGBoost model in JSON."""
-    booster = xgb.Booster({"nthread": 1})
-    try:
-        # XGBoost ends the whole process on an empty file, and takes what is no JSON for UBJSON, where damage does the same.
-        if not isinstance(json.loads(model_json), dict):
-            raise ValueError("not a JSON object")
-        booster.load_model(bytearray(model_json))
-    except (xgb.core.XGBoostError, ValueError, RecursionError) as exc:
-        raise ModelDamaged("the booster of the model package cannot be read") from exc
-    return booster
+@dataclass(frozen=True)
+class SealedPackage:
+    """A package whose digests hold and that belongs to its campaign as it is declared today. Its booster was not parsed."""
+
+    campaign: Campaign
+    manifest: Manifest
+    model_json: bytes
+    digest: str
+
+    def canary_bytes(self) -> tuple[int, int, bytes]:
+        """The encoded canary rows: how many, how many columns, and their values as little-endian float32. Raises ModelDamaged."""
+        table, _ = self._canary()
+        with _canary_fits():
+            matrix = Encoding(self.manifest.ranks).matrix(table)
+        return (*matrix.shape, np.ascontiguousarray(matrix, dtype="<f4").tobytes())
+
+    def check_margins(self, margins: bytes) -> None:
+        """Raises ModelDamaged unless these margins, as little-endian float32, give the canary rows the scores they had at training."""
+        _, scores = self._canary()
+        with _canary_fits():
+            got = Calibration(self.manifest.slope, self.manifest.offset).probability(np.frombuffer(margins, dtype="<f4"))
+        _check_scores(got, scores)
+
+    def open(self, *, looked_at: bool = False) -> Model:
+        """The model, ready to score. Raises ModelDamaged where the booster cannot be read or the canary rows get other scores.
+
+        ``looked_at``: these bytes passed a first parse elsewhere, so that their trees need not be walked again.
+        """
+        load = read_booster if looked_at else load_booster
+        model = Model(self.campaign, self.manifest, load(self.model_json), self.model_json)
+        table, scores = self._canary()
+        with _canary_fits():
+            model.engine.check(model.encode(table))
+            got = model.score(table)
+        _check_scores(got, scores)
+        return model
+
+    def _canary(self) -> tuple[Table, FloatArray]:
+        with _canary_fits():
+            scores = np.array(self.manifest.canary["scores"], dtype=np.float64)
+            columns: Mapping[str, Sequence[object]] = self.manifest.canary["columns"]
+            checked = check_rows(self.campaign, columns, None, len(scores), text=False)
+        if checked.issues or not len(scores):
+            raise ModelDamaged("the canary rows of the model package do not fit the campaign's declaration: train again")
+        return checked.table, scores
 
 
-def open_package(campaign: Campaign, manifest_bytes: bytes, model_json: bytes, digest: str | None) -> Model:
-    """Verify a package and make it ready.
+def seal_package(campaign: Campaign, manifest_bytes: bytes, model_json: bytes, digest: str | None) -> SealedPackage:
+    """Verify everything about a package that can be verified without parsing its booster.
 
-    Checked in this order, each failure a ModelDamaged: the digest of the manifest, that of the booster (before it is parsed), that
-    the campaign still declares what the model was trained on, and that the canary rows still have their scores.
+    Checked in this order, each failure a ModelDamaged: the digest of the manifest, that of the booster, that the campaign still
+    declares what the model was trained on.
     """
-    if digest is not None and hashlib.sha256(manifest_bytes).hexdigest() != digest:
+    found = hashlib.sha256(manifest_bytes).hexdigest()
+    if digest is not None and found != digest:
         raise ModelDamaged("the manifest of the model package does not have the digest that it was promoted with")
     manifest = Manifest.from_bytes(manifest_bytes)
     if hashlib.sha256(model_json).hexdigest() != manifest.model_sha256:
@@ -174,9 +236,12 @@ def open_package(campaign: Campaign, manifest_bytes: bytes, model_json: bytes, d
         raise ModelDamaged(f"the model package belongs to the campaign {manifest.campaign!r}, not to {campaign.name!r}")
     if manifest.features != campaign.feature_names or manifest.categories != categories_of(campaign):
         raise ModelDamaged(f"the features that campaign {campaign.name!r} declares are not those the model was trained on: train again")
-    model = Model(campaign, manifest, load_booster(model_json), model_json)
-    _check_canary(model)
-    return model
+    return SealedPackage(campaign, manifest, model_json, found)
+
+
+def open_package(campaign: Campaign, manifest_bytes: bytes, model_json: bytes, digest: str | None) -> Model:
+    """Verify a package and make it ready: `seal_package`, then `SealedPackage.open`. Raises ModelDamaged."""
+    return seal_package(campaign, manifest_bytes, model_json, digest).open()
 
 
 def categories_of(campaign: Campaign) -> dict[str, tuple[str | int, ...]]:
@@ -184,16 +249,16 @@ def categories_of(campaign: Campaign) -> dict[str, tuple[str | int, ...]]:
     return {feature.name: tuple(feature.values) for feature in campaign.categorical}
 
 
-def _check_canary(model: Model) -> None:
+@contextmanager
+def _canary_fits() -> Iterator[None]:
+    """Whatever a manifest may hold in the place of canary rows, ranks and calibration is one refusal."""
     try:
-        scores = np.array(model.manifest.canary["scores"], dtype=np.float64)
-        columns: Mapping[str, Sequence[object]] = model.manifest.canary["columns"]
-        checked = check_rows(model.campaign, columns, None, len(scores), text=False)
-        got = model.score(checked.table)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, xgb.core.XGBoostError) as exc:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, xgb.core.XGBoostError) as exc:
         raise ModelDamaged("the canary rows of the model package cannot be scored: train again") from exc
-    if checked.issues or not len(scores):
-        raise ModelDamaged("the canary rows of the model package do not fit the campaign's declaration: train again")
+
+
+def _check_scores(got: FloatArray, scores: FloatArray) -> None:
     if not np.array_equal(got, scores):
         raise ModelDamaged("the canary rows do not get the scores that they had at training")
 
@@ -220,11 +285,19 @@ def save_package(store: ObjectStore, model: Model) -> str:
     return model.digest
 
 
-def load_package(store: ObjectStore, campaign: Campaign, digest: str) -> Model:
-    """Read and verify a package. Raises NoLiveModel where there is none of that digest, ModelDamaged where it is not sound."""
+def fetch_package(store: ObjectStore, campaign: Campaign, digest: str) -> SealedPackage:
+    """Read a package and verify it as far as that goes without parsing its booster.
+
+    Raises NoLiveModel where there is none of that digest, ModelDamaged where it is not sound.
+    """
     try:
         manifest = store.get(package_key(campaign.name, digest, "manifest.json"))
         model_json = store.get(package_key(campaign.name, digest, "model.json"))
     except NotFound as exc:
         raise NoLiveModel(f"campaign {campaign.name!r} has no model package {digest[:12]} in object storage") from exc
-    return open_package(campaign, manifest, model_json, digest)
+    return seal_package(campaign, manifest, model_json, digest)
+
+
+def load_package(store: ObjectStore, campaign: Campaign, digest: str) -> Model:
+    """Read and verify a package. Raises NoLiveModel where there is none of that digest, ModelDamaged where it is not sound."""
+    return fetch_package(store, campaign, digest).open()

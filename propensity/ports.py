@@ -5,7 +5,7 @@ Every method raises a `StoreError` where its store does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from propensity.access import ApiKey, KnownKeys, NewKey
 
 Json = dict[str, Any]
 
@@ -39,7 +41,8 @@ class ObjectStore(Protocol):
 class LoggedRequest:
     """One acknowledged request: everything needed to say again what was answered.
 
-    ``features`` holds the raw values by row: numbers exactly as sent (float64), categories as their declared position.
+    ``features`` holds the raw values by row: numbers exactly as sent (float64), categories as their declared position. ``caller`` is
+    the owner of the key that sent it; empty where no key was involved, as for a file.
     """
 
     request_id: str
@@ -57,6 +60,7 @@ class LoggedRequest:
     refused: int
     source: str
     received_at: datetime | None = None
+    caller: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class StoredReply:
 
     body_sha256: str
     reply: bytes
+    request_id: str
 
 
 class PredictionLog(Protocol):
@@ -73,8 +78,8 @@ class PredictionLog(Protocol):
     def append(self, entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
         """Commit a request. Where the key was used before, nothing is written and the stored reply is returned instead."""
 
-    def stored_reply(self, campaign: str, idempotency_key: str) -> StoredReply | None:
-        """What the key was answered with, None where it is new."""
+    def stored_reply(self, campaign: str, caller: str, idempotency_key: str) -> StoredReply | None:
+        """What the caller's key was answered with, None where it is new."""
 
     def request(self, request_id: str) -> LoggedRequest:
         """One request by id. Raises NotFound."""
@@ -147,8 +152,8 @@ class PromotionLedger(Protocol):
     def live(self, campaign: str) -> Promotion | None:
         """The row that put the live model live; None where nothing was promoted."""
 
-    def live_digests(self) -> Mapping[str, str]:
-        """Digest of the live model of every campaign that has one."""
+    def marks(self) -> Mapping[str, Hashable]:
+        """One value per campaign that was ever decided on; it stays equal until the next decision. Cheap: asked every second."""
 
     def append(self, promotion: Promotion) -> Promotion:
         """Add a row. Raises PromotionConflict where ``promotion.sequence`` is taken: somebody else decided first."""
@@ -234,3 +239,22 @@ class ModelRegistry(Protocol):
         """Digest of the package registered last; None where there is none."""
 
     def set_alias(self, campaign: str, alias: str, version: str) -> None: ...
+
+
+class ApiKeyStore(Protocol):
+    """Append-only record of API keys and their revocations. Only the tables' owner may write it."""
+
+    def known(self) -> KnownKeys:
+        """Every key, those that ended included."""
+
+    def add(self, new: NewKey) -> ApiKey:
+        """Store a key."""
+
+    def rotate(self, key_id: str, new: NewKey, *, overlap_s: float) -> ApiKey:
+        """Store the successor of a key, which itself is revoked ``overlap_s`` seconds from now; both or neither.
+
+        Raises NotFound for an id that is not known, DataError where the key has ended or its end is settled already.
+        """
+
+    def revoke(self, key_id: str, *, reason: str, by: str) -> ApiKey:
+        """Revoke a key now and return it as it then is. Raises NotFound."""

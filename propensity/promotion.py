@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from propensity.campaign import Campaign, Gate
-from propensity.errors import ModelError, NoLiveModel
+from propensity.errors import Malformed, ModelError, NoLiveModel, NotFound
 from propensity.ports import Promotion, PromotionLedger
+
+CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
+ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
+VERSION_LENGTH = 12
+_HEX = re.compile(r"[0-9a-f]{12}|[0-9a-f]{64}")
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -75,3 +82,52 @@ def previous(ledger: PromotionLedger, campaign: str) -> Promotion:
     if len(standing) == 1:
         raise ModelError(f"campaign {campaign!r}: the live model {standing[0].model_version} is the first; there is none to go back to")
     return standing[-2]
+
+
+def parse_choice(wanted: object) -> str:
+    """Which model a request asks for: an alias, a version or a digest; None is the champion. Raises Malformed with what is allowed."""
+    if wanted is None:
+        return CHAMPION
+    if not isinstance(wanted, str) or not (wanted in ALIASES or _HEX.fullmatch(wanted)):
+        hexadecimal = f"a model's version ({VERSION_LENGTH} hexadecimal digits, lower case) or its digest (64 of them)"
+        raise Malformed(f"model must be {', '.join(ALIASES)}, {hexadecimal}")
+    return wanted
+
+
+def aliases(history: Sequence[Promotion], live_digest: str | None) -> dict[str, Promotion]:
+    """The decision that each alias stands for, where there is one.
+
+    ``champion`` is the model of ``live_digest``; ``previous`` the one that it replaced; ``challenger`` that of the newest decision,
+    for or against, on another model than the live one.
+    """
+    found: dict[str, Promotion] = {}
+    standing = [row for row in history if row.action != "refuse"]
+    while standing and standing[-1].model_digest != live_digest:
+        standing.pop()
+    if standing:
+        found[CHAMPION] = standing[-1]
+    before = [row for row in standing if row.model_digest != live_digest]
+    if before:
+        found[PREVIOUS] = before[-1]
+    others = [row for row in history if row.model_digest != live_digest]
+    if others:
+        found[CHALLENGER] = others[-1]
+    return found
+
+
+def choose(history: Sequence[Promotion], live_digest: str | None, choice: str) -> Promotion:
+    """The newest decision on the model that was chosen (`parse_choice`). Only what stands in the history can be.
+
+    Raises NotFound, which names what can be chosen.
+    """
+    named = aliases(history, live_digest)
+    if choice in named:
+        return named[choice]
+    for row in reversed(history):
+        if choice not in ALIASES and row.model_digest.startswith(choice):
+            return row
+    versions = list(dict.fromkeys(row.model_digest[:VERSION_LENGTH] for row in reversed(history)))
+    more = f" and {len(versions) - _SHOWN:,} older ones" if len(versions) > _SHOWN else ""
+    there = ", ".join([*named, *versions[:_SHOWN]]) + more if history else "none"
+    what = f"has no {choice} model" if choice in ALIASES else "never decided on a model of that version or digest"
+    raise NotFound(f"the campaign {what}; there are: {there}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,33 @@ _UNKNOWN_CODE = -2
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _LARGEST_EXACT_INT = 2**53
 ID_LENGTH = 128
+
+
+class RawColumns(Mapping[str, FloatArray | CodeArray]):
+    """The columns of a table as views of one float64 matrix, made when they are asked for.
+
+    Attributes
+    ----------
+    raw : float64 array, shape (n, features)
+        Numbers as they were sent, categories as positions in the declared values, NaN for missing; columns in declared order.
+    """
+
+    def __init__(self, campaign: Campaign, raw: FloatArray) -> None:
+        self.raw = raw.view()
+        self.raw.flags.writeable = False
+        self._campaign = campaign
+
+    def __getitem__(self, name: str) -> FloatArray | CodeArray:
+        column = self.raw[:, self._campaign.feature_names.index(name)]
+        if not isinstance(self._campaign.feature(name), Categorical):
+            return column
+        return np.where(np.isnan(column), MISSING_CODE, column).astype(np.int16)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._campaign.feature_names)
+
+    def __len__(self) -> int:
+        return len(self._campaign.feature_names)
 
 
 @dataclass(frozen=True)
@@ -53,7 +80,11 @@ class Table:
         """The rows selected by a boolean mask or by positions, in that order."""
         positions = np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
         ids = tuple(self.ids[i] for i in positions)
-        return Table(self.campaign, ids, self.rows[positions], {k: v[positions] for k, v in self.columns.items()})
+        if isinstance(self.columns, RawColumns):
+            columns: Mapping[str, FloatArray | CodeArray] = RawColumns(self.campaign, self.columns.raw[positions])
+        else:
+            columns = {name: column[positions] for name, column in self.columns.items()}
+        return Table(self.campaign, ids, self.rows[positions], columns)
 
     def values(self, name: str) -> list[object]:
         """One column as it was sent: numbers, declared category values, None for missing."""

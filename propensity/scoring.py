@@ -15,7 +15,7 @@ from propensity.errors import RowIssue
 from propensity.explain import Reason, reasons
 from propensity.model import Model
 from propensity.ports import LoggedRequest
-from propensity.schema import Table
+from propensity.schema import RawColumns, Table
 
 UNKNOWN_COLUMN = "not a column of this campaign"
 LABEL_COLUMN = "the label: known only afterwards"
@@ -51,8 +51,8 @@ class ScoredList:
     def received(self) -> int:
         return len(self.table) + self.refused
 
-    def logged(self, request_id: str, declaration_digest: str, *, source: str) -> LoggedRequest:
-        """What the prediction log keeps of this list: enough to say the same again."""
+    def logged(self, request_id: str, declaration_digest: str, *, source: str, caller: str = "") -> LoggedRequest:
+        """What the prediction log keeps of this list, sent by ``caller``: enough to say the same again."""
         return LoggedRequest(
             request_id=request_id,
             campaign=self.model.campaign.name,
@@ -68,6 +68,7 @@ class ScoredList:
             received=self.received,
             refused=self.refused,
             source=source,
+            caller=caller,
         )
 
     def best(self, n: int) -> list[int]:
@@ -86,6 +87,8 @@ def score_list(model: Model, checked: CheckedRows, policy: Policy, *, top_reason
 
 def raw_features(table: Table) -> npt.NDArray[np.float64]:
     """A table as one float64 matrix, shape (n, features), without any loss; `table_from_raw` is its inverse."""
+    if isinstance(table.columns, RawColumns):
+        return table.columns.raw
     out = np.empty((len(table), len(table.campaign.features)))
     for at, name in enumerate(table.campaign.feature_names):
         column = table.columns[name]
@@ -95,12 +98,7 @@ def raw_features(table: Table) -> npt.NDArray[np.float64]:
 
 def table_from_raw(campaign: Campaign, features: npt.NDArray[np.float64], ids: Sequence[str], rows: npt.NDArray[np.int64]) -> Table:
     """The table that `raw_features` was made from."""
-    categorical = {f.name for f in campaign.categorical}
-    columns = {
-        name: np.where(np.isnan(features[:, at]), -1, features[:, at]).astype(np.int16) if name in categorical else features[:, at].copy()
-        for at, name in enumerate(campaign.feature_names)
-    }
-    return Table(campaign, tuple(ids), rows, columns)
+    return Table(campaign, tuple(ids), rows, RawColumns(campaign, features))
 
 
 def surplus_columns(campaign: Campaign, names: Iterable[str], id_column: str) -> Mapping[str, str]:

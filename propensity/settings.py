@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from propensity.errors import SettingsInvalid
@@ -37,8 +37,12 @@ class Settings(BaseSettings):
         Where the scoring service listens. Port 0 takes a free one.
     api_threads : int
         Requests worked on at once.
+    api_rate_per_s : float
+        Requests per second that a key is good for where it has no rate of its own; twice as many at once. Counted by each process.
     reload_s : float
-        Seconds between two looks for a new live model.
+        Seconds between two looks for a new live model, and for new and revoked keys.
+    otlp_endpoint : str
+        Base address of an OpenTelemetry collector that takes OTLP over HTTP, ``http://127.0.0.1:4318``; empty for no traces.
     """
 
     model_config = SettingsConfigDict(
@@ -57,7 +61,9 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = 8700
     api_threads: int = 8
+    api_rate_per_s: float = Field(default=1000.0, gt=0, le=1e6)
     reload_s: float = 1.0
+    otlp_endpoint: str = ""
 
 
 def read_settings() -> Settings:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from propensity.access import ApiKey, KnownKeys, NewKey
 from propensity.errors import (
     DatabaseUnavailable,
+    DataError,
     IdempotencyMismatch,
     NotFound,
     ObjectStoreUnavailable,
@@ -73,25 +75,25 @@ class FakePredictionLog:
     def __init__(self, database: FakeDatabase | None = None) -> None:
         self.database = database or FakeDatabase()
         self.entries: list[LoggedRequest] = []
-        self.replies: dict[tuple[str, str], StoredReply] = {}
+        self.replies: dict[tuple[str, str, str], StoredReply] = {}
 
     def append(self, entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
         self.database.ping()
         with self.database.lock:
             if idempotency_key is not None:
-                stored = self.replies.get((entry.campaign, idempotency_key))
+                stored = self.replies.get((entry.campaign, entry.caller, idempotency_key))
                 if stored is not None and stored.body_sha256 != body_sha256:
                     raise IdempotencyMismatch("this idempotency key was used before with another body")
                 if stored is not None:
                     return stored
-                self.replies[entry.campaign, idempotency_key] = StoredReply(body_sha256, reply)
+                self.replies[entry.campaign, entry.caller, idempotency_key] = StoredReply(body_sha256, reply, entry.request_id)
             if all(known.request_id != entry.request_id for known in self.entries[-100:]):
                 self.entries.append(replace(entry, received_at=self.database.now))
         return None
 
-    def stored_reply(self, campaign: str, idempotency_key: str) -> StoredReply | None:
+    def stored_reply(self, campaign: str, caller: str, idempotency_key: str) -> StoredReply | None:
         self.database.ping()
-        return self.replies.get((campaign, idempotency_key))
+        return self.replies.get((campaign, caller, idempotency_key))
 
     def request(self, request_id: str) -> LoggedRequest:
         self.database.ping()
@@ -174,9 +176,9 @@ class FakePromotionLedger:
         standing = [row for row in self.history(campaign) if row.action in ("promote", "rollback")]
         return standing[-1] if standing else None
 
-    def live_digests(self) -> Mapping[str, str]:
+    def marks(self) -> Mapping[str, Hashable]:
         self.database.ping()
-        return {row.campaign: row.model_digest for row in self.rows if row.action in ("promote", "rollback")}
+        return {row.campaign: row.sequence for row in self.rows}
 
     def append(self, promotion: Promotion) -> Promotion:
         self.database.ping()
@@ -185,6 +187,48 @@ class FakePromotionLedger:
                 raise PromotionConflict("somebody else decided first")
             self.rows.append(replace(promotion, created_at=self.database.now))
             return self.rows[-1]
+
+
+class FakeApiKeyStore:
+    """`propensity.ports.ApiKeyStore`."""
+
+    def __init__(self, database: FakeDatabase | None = None) -> None:
+        self.database = database or FakeDatabase()
+        self.keys: dict[str, ApiKey] = {}
+
+    def known(self) -> KnownKeys:
+        self.database.ping()
+        return KnownKeys(self.database.now, tuple(self.keys.values()))
+
+    def add(self, new: NewKey) -> ApiKey:
+        self.database.ping()
+        now = self.database.now
+        expires_at = None if new.lifetime_s is None else now + timedelta(seconds=new.lifetime_s)
+        stored = (new.key_id, new.name, new.role, new.secret_sha256, now, new.created_by, new.rate_per_s, expires_at)
+        self.keys[new.key_id] = ApiKey(*stored)
+        return self.keys[new.key_id]
+
+    def rotate(self, key_id: str, new: NewKey, *, overlap_s: float) -> ApiKey:
+        old = self._one(key_id)
+        if old.revoked_at is not None or not old.accepted(self.database.now):
+            raise DataError("the key has ended or its end is settled already")
+        self._end(key_id, overlap_s, f"replaced by {new.key_id}")
+        return self.add(new)
+
+    def revoke(self, key_id: str, *, reason: str, by: str) -> ApiKey:
+        return self._end(key_id, 0.0, f"{reason} ({by})")
+
+    def _one(self, key_id: str) -> ApiKey:
+        self.database.ping()
+        if key_id not in self.keys:
+            raise NotFound("there is no key with this id")
+        return self.keys[key_id]
+
+    def _end(self, key_id: str, after_s: float, reason: str) -> ApiKey:
+        key, at = self._one(key_id), self.database.now + timedelta(seconds=after_s)
+        if key.revoked_at is None or at < key.revoked_at:
+            self.keys[key_id] = replace(key, revoked_at=at, reason=reason)
+        return self.keys[key_id]
 
 
 class FakeMonitorStore:

@@ -17,8 +17,8 @@ Json = dict[str, Any]
 # What Lambda takes and gives at most, the event's or reply's wrapping included.
 LIMIT_BYTES = 6 * 1024 * 1024
 RETRY_AFTER_S = 2
-# Everything else stays outside: what says who calls is never taken from a header that the caller writes.
-PASSED_ON = ("Accept", "Content-Type", "Idempotency-Key", "X-Request-Id")
+# Everything else stays outside: what says who calls is a key, which the service verifies, never another header that the caller writes.
+PASSED_ON = ("Accept", "Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id")
 # About one connection, or said anew by API Gateway.
 _NOT_RETURNED = frozenset(
     {"connection", "content-length", "date", "keep-alive", "proxy-authenticate", "proxy-connection"}

@@ -28,6 +28,35 @@ class OutOfTime(psycopg.OperationalError):
     """No connection could be had before the deadline; nothing was sent."""
 
 
+class Breaker:
+    """Refuses at once what would only wait: after a deadline was missed, one at a time tries whether the server answers again.
+
+    Without it every request that comes while a server is frozen would wait for its own deadline, and those behind them for theirs.
+    """
+
+    def __init__(self) -> None:
+        self._open = False
+        self._trial = threading.Lock()
+
+    @contextmanager
+    def guard(self, deadline: float) -> Iterator[None]:
+        """Raises OutOfTime where the server has not answered since it missed a deadline and somebody else is trying already."""
+        trying = self._open and self._trial.acquire(blocking=False)
+        if self._open and not trying:
+            raise OutOfTime("the server missed a deadline and did not answer since")
+        try:
+            yield
+        except psycopg.OperationalError as exc:
+            # An error with a state is an answer.
+            self._open = self._open or (exc.sqlstate is None and time.monotonic() >= deadline)
+            raise
+        else:
+            self._open = False
+        finally:
+            if trying:
+                self._trial.release()
+
+
 class Deadlines:
     """Shuts the socket of every connection whose deadline has passed.
 

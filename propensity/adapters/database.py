@@ -3,6 +3,7 @@
 Which error means what::
 
     DatabaseUnavailable   refused, out of time, lost, shutting down, read-only, without tables: try again
+      LockedTooLong       another transaction holds what this one needs
     DataError             a value that Postgres cannot store (NUL, a lone surrogate, NaN in JSON): trying again is useless
     psycopg.Error         everything else, rights and SQL above all: a bug of this program
 """
@@ -10,7 +11,7 @@ Which error means what::
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,12 +19,16 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 
-from propensity.adapters.connections import Connections, Deadlines, OutOfTime
+from propensity.adapters.connections import Breaker, Connections, Deadlines, OutOfTime
 from propensity.errors import DatabaseUnavailable, DataError, SettingsInvalid
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 _RAISE_LIMITS = "select set_config('statement_timeout', %(limit_ms)s, true), set_config('lock_timeout', %(limit_ms)s, true)"
 _NO_ADDRESS = "the database address cannot be read; it looks like postgresql://user:password@host:5432/propensity"
+
+
+class LockedTooLong(DatabaseUnavailable):
+    """Another transaction held a row or key for longer than this one may wait; nothing was stored."""
 
 
 class Database:
@@ -40,8 +45,9 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool_size: int = 8, timeout_s: float = 2.0) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._deadlines = Deadlines()
+        self._breaker = Breaker()
         self._connections = Connections(conninfo(url, timeout_s), pool_size)
 
     @contextmanager
@@ -70,6 +76,25 @@ class Database:
         with self._cursor(None) as cursor:
             yield cursor
 
+    def write(self, statements: Sequence[tuple[str, Sequence[Any]]], *, deadline: float | None = None) -> list[int]:
+        """Run statements in one transaction, in order; return how many rows each wrote, after the commit.
+
+        Two round trips, however many statements. Raises as `transaction`, at ``deadline`` (monotonic seconds) at the latest.
+        """
+        with self._cursor(None, deadline) as cursor:
+            connection = cursor.connection
+            cursors = [connection.cursor(binary=True) for _ in statements]
+            with connection.pipeline():
+                cursor.execute("begin")
+                for one, (statement, values) in zip(cursors, statements, strict=True):
+                    one.execute(statement, values, prepare=True)
+            # Only now: what was not answered in time is never committed.
+            self._commit(cursor)
+            return [one.rowcount for one in cursors]
+
+    def _commit(self, cursor: Cursor) -> None:
+        cursor.execute("commit")
+
     def ping(self) -> None:
         """Ask Postgres for a sign of life. Raises DatabaseUnavailable."""
         with self.statement() as cursor:
@@ -81,10 +106,12 @@ class Database:
         self._deadlines.stop()
 
     @contextmanager
-    def _cursor(self, timeout_s: float | None) -> Iterator[Cursor]:
-        deadline = time.monotonic() + (self._timeout_s if timeout_s is None else timeout_s)
+    def _cursor(self, timeout_s: float | None, deadline: float | None = None) -> Iterator[Cursor]:
+        if deadline is None:
+            deadline = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
         with (
             translated(),
+            self._breaker.guard(deadline),
             self._connections.borrow(deadline) as connection,
             self._deadlines.until(connection, deadline),
             connection.cursor(binary=True) as cursor,
@@ -119,6 +146,8 @@ def translated() -> Iterator[None]:
         yield
     except (pg.UndefinedTable, pg.InvalidSchemaName) as exc:
         raise DatabaseUnavailable("Postgres has no such table yet; nothing was stored; run the migrations, then try again") from exc
+    except pg.LockNotAvailable as exc:
+        raise LockedTooLong("Postgres did not finish in time: another transaction holds what this one needs; try again") from exc
     except OutOfTime as exc:
         raise DatabaseUnavailable("Postgres did not take a connection in time; nothing was stored; try again") from exc
     except (psycopg.OperationalError, psycopg.InterfaceError, pg.ReadOnlySqlTransaction) as exc:
@@ -131,6 +160,6 @@ def translated() -> Iterator[None]:
 
 
 def _what(exc: psycopg.Error) -> str:
-    if isinstance(exc, pg.QueryCanceled | pg.LockNotAvailable):
+    if isinstance(exc, pg.QueryCanceled):
         return "finish in time"
     return "answer" if exc.sqlstate is None else f"carry it out (SQLSTATE {exc.sqlstate})"

@@ -8,28 +8,37 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from psycopg import errors as pg
+import numpy.typing as npt
+import zstandard
 from psycopg.types.json import Jsonb
 
-from propensity.adapters.database import Cursor, Database
+from propensity.adapters.database import Database, LockedTooLong
+from propensity.adapters.group_commit import GroupCommit
 from propensity.adapters.packing import pack, unpack
 from propensity.adapters.pg_arrays import PgArray
 from propensity.errors import IdempotencyInFlight, IdempotencyMismatch, NotFound
 from propensity.ports import LoggedRequest, StoredReply
 from propensity.prediction_id import parse_request_id
 
-_COLUMNS = """request_id::text, campaign, model_digest, model_version, policy, declaration_digest, customer_ids, row_numbers,
+_COLUMNS = """request_id::text, campaign, caller, model_digest, model_version, policy, declaration_digest, customer_ids, row_numbers,
     features, scores, contact, received, refused, source, received_at, feature_count"""
-_INSERT_KEY = """
-insert into idempotency_key (campaign, key, body_sha256, request_id, reply)
-values (%s, %s, %s, %s, %b) on conflict do nothing"""
-_INSERT = """
+_INTO = """
 insert into prediction_request (
-    request_id, campaign, model_digest, model_version, policy, declaration_digest, customer_ids, row_numbers,
+    request_id, campaign, caller, model_digest, model_version, policy, declaration_digest, customer_ids, row_numbers,
     features, scores, contact, received, refused, source, feature_count, answered
-) values (%s, %s, %s, %s, %s, %s, %b::text[], %b, %b, %b, %b, %s, %s, %s, %s, %s)
-on conflict (request_id) do nothing"""
-_STORED = "select body_sha256, reply from idempotency_key where campaign = %s and key = %s"
+)"""
+# No id holds a control character, so that one may stand between them: Postgres takes the text apart several times as fast as
+# the driver would put an array together.
+_BETWEEN = "\x1f"
+_VALUES = "%s::uuid, %s, %s, %s, %s, %s, %s, string_to_array(%s, chr(31)), %b::int[], %b, %b, %b, %s::int, %s::int, %s, %s::int, %s::int"
+_INSERT = f"{_INTO} values ({_VALUES})"
+# The key and the request in one statement; where the key is taken, neither.
+_INSERT_KEYED = f"""
+with claimed as (
+    insert into idempotency_key (campaign, caller, key, body_sha256, request_id, reply)
+    values (%s, %s, %s, %s, %s::uuid, %b) on conflict do nothing returning 1
+) {_INTO} select {_VALUES} where exists (select from claimed)"""
+_STORED = "select body_sha256, reply, request_id::text from idempotency_key where campaign = %s and caller = %s and key = %s"
 _REQUEST = f"select {_COLUMNS} from prediction_request where request_id = %s"
 # A page holds as many whole requests as fit into `page_rows` predictions, one at least; large columns are read for these alone.
 _PAGE = f"""
@@ -44,6 +53,10 @@ select {_COLUMNS} from (
 where upto <= %(page_rows)s or upto = answered
 order by received_at, request_id"""
 _PAGE_ROWS = 20_000
+# Replies are stored while the caller waits: the fastest level.
+_LEVEL = 1
+_ZSTD = b"\x28\xb5\x2f\xfd"
+MONTHS_AHEAD = 3
 _READ_TIMEOUT_S = 30.0
 
 
@@ -52,13 +65,15 @@ class PostgresPredictionLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._plain = GroupCommit(database, _INSERT, timeout_s=database.timeout_s)
+        self._keyed = GroupCommit(database, _INSERT_KEYED, timeout_s=database.timeout_s)
 
     def append(self, entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
         """Commit a request, and its reply under its key; both or neither. None: written.
 
-        Where the key was used before for the same body, nothing is written and the stored reply is returned. Of several at once
-        with one key, one writes and the others wait for its commit. A request id that is in the log already stands as it is: a caller
-        that was told DatabaseUnavailable may append the same entry again.
+        Where the caller used the key before for the same body, nothing is written and the stored reply is returned. Of several at once
+        with one key, one writes and the others wait for its commit. A caller that was told DatabaseUnavailable may append the
+        same entry again, with a key: without one it might then stand there twice.
 
         Raises
         ------
@@ -72,19 +87,30 @@ class PostgresPredictionLog:
             A text cannot be stored.
         """
         values = _values(entry)
-        packed_reply = b"" if idempotency_key is None else zlib.compress(reply, 1)
-        with self._database.transaction() as cursor:
-            if idempotency_key is not None:
-                key = (entry.campaign, idempotency_key)
-                if not _claim(cursor, key, (body_sha256, entry.request_id, packed_reply)):
-                    return _same_body(_stored(cursor, key), body_sha256)
-            cursor.execute(_INSERT, values)
-        return None
+        size_bytes = 64 * len(entry.scores)
+        if idempotency_key is None:
+            self._plain.run(values, size_bytes=size_bytes)
+            return None
+        key = (entry.campaign, entry.caller, idempotency_key)
+        packed = zstandard.compress(reply, _LEVEL)
+        try:
+            claim = (*key, body_sha256, entry.request_id, packed)
+            written = self._keyed.run((*claim, *values), size_bytes=size_bytes + len(packed), order=" ".join(key))
+        except LockedTooLong as exc:
+            raise IdempotencyInFlight("a request with this idempotency key is being worked on; try again in a few seconds") from exc
+        return None if written else _same_body(self.stored_reply(*key), body_sha256)
 
-    def stored_reply(self, campaign: str, idempotency_key: str) -> StoredReply | None:
-        """What the key was answered with, None where it is new; the caller compares the body's digest."""
+    def stored_reply(self, campaign: str, caller: str, idempotency_key: str) -> StoredReply | None:
+        """What the caller's key was answered with, None where it is new; who asks compares the body's digest."""
         with self._database.statement() as cursor:
-            return _stored(cursor, (campaign, idempotency_key))
+            row = cursor.execute(_STORED, (campaign, caller, idempotency_key)).fetchone()
+        return None if row is None else StoredReply(body_sha256=row[0], reply=_unpacked(row[1]), request_id=row[2])
+
+    def make_partitions(self, months: int = MONTHS_AHEAD) -> int:
+        """Make what is missing of this month's partition and those of the next; return how many were made. Any number may run at once."""
+        with self._database.transaction(_READ_TIMEOUT_S) as cursor:
+            row = cursor.execute("select make_prediction_partitions(now()::date, %s)", (months + 1,)).fetchone()
+        return 0 if row is None else int(row[0])
 
     def request(self, request_id: str) -> LoggedRequest:
         """One request by id, with the bits that were logged. Raises NotFound."""
@@ -122,12 +148,13 @@ def _values(entry: LoggedRequest) -> Sequence[object]:
     return (
         entry.request_id,
         entry.campaign,
+        entry.caller,
         entry.model_digest,
         entry.model_version,
         Jsonb(entry.policy),
         entry.declaration_digest,
-        list(entry.customer_ids),
-        PgArray(entry.rows),
+        _BETWEEN.join(entry.customer_ids),
+        None if _counted(entry.rows) else PgArray(entry.rows),
         pack(entry.features),
         PgArray(entry.scores),
         PgArray(entry.contact),
@@ -140,17 +167,18 @@ def _values(entry: LoggedRequest) -> Sequence[object]:
 
 
 def _entry(row: tuple[Any, ...]) -> LoggedRequest:
-    request_id, campaign, digest, version, policy, declaration, ids, rows, *rest = row
+    request_id, campaign, caller, digest, version, policy, declaration, ids, rows, *rest = row
     features, scores, contact, received, refused, source, received_at, width = rest
     return LoggedRequest(
         request_id=request_id,
         campaign=campaign,
+        caller=caller,
         model_digest=digest,
         model_version=version,
         policy=policy,
         declaration_digest=declaration,
         customer_ids=tuple(ids),
-        rows=np.array(rows, dtype=np.int64),
+        rows=np.arange(1, len(scores) + 1, dtype=np.int64) if rows is None else np.array(rows, dtype=np.int64),
         features=unpack(features, len(scores), width),
         scores=np.array(scores, dtype=np.float64),
         contact=np.array(contact, dtype=np.bool_),
@@ -161,17 +189,14 @@ def _entry(row: tuple[Any, ...]) -> LoggedRequest:
     )
 
 
-def _claim(cursor: Cursor, key: tuple[str, str], value: tuple[str, str, bytes]) -> bool:
-    """Whether the key is ours now. Waits for the end of another transaction that has just inserted it."""
-    try:
-        return cursor.execute(_INSERT_KEY, (*key, *value)).rowcount == 1
-    except pg.LockNotAvailable as exc:
-        raise IdempotencyInFlight("a request with this idempotency key is being worked on; try again in a few seconds") from exc
+def _counted(rows: npt.NDArray[np.int64]) -> bool:
+    """Whether the row numbers are 1, 2, 3 ..., as they are where no row was refused."""
+    return bool(rows[-1] == len(rows)) if len(rows) else True
 
 
-def _stored(cursor: Cursor, key: tuple[str, str]) -> StoredReply | None:
-    row = cursor.execute(_STORED, key).fetchone()
-    return None if row is None else StoredReply(body_sha256=row[0], reply=zlib.decompress(row[1]))
+def _unpacked(reply: bytes) -> bytes:
+    """A stored reply; those of the first version were packed with zlib."""
+    return zstandard.decompress(reply) if reply[:4] == _ZSTD or not reply else zlib.decompress(reply)
 
 
 def _same_body(stored: StoredReply | None, body_sha256: str) -> StoredReply:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from psycopg import errors as pg
@@ -15,9 +15,8 @@ from propensity.ports import Promotion
 _COLUMNS = "campaign, sequence, action, model_digest, model_version, replaces, reasons, evidence, actor, created_at"
 _HISTORY = f"select {_COLUMNS} from promotion where campaign = %s order by sequence"
 _LIVE = f"select {_COLUMNS} from promotion where campaign = %s and action in ('promote', 'rollback') order by sequence desc limit 1"
-_LIVE_DIGESTS = """
-select distinct on (campaign) campaign, model_digest from promotion
-where action in ('promote', 'rollback') order by campaign, sequence desc"""
+# The table only grows. The time belongs to the mark for a ledger that was restored from a copy and then decided on anew.
+_MARKS = "select campaign, count(*), max(sequence), max(created_at) from promotion group by campaign"
 _INSERT = f"""
 insert into promotion (campaign, sequence, action, model_digest, model_version, replaces, reasons, evidence, actor)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s) returning {_COLUMNS}"""
@@ -40,10 +39,10 @@ class PostgresPromotionLedger:
             row = cursor.execute(_LIVE, (campaign,)).fetchone()
         return None if row is None else _promotion(row)
 
-    def live_digests(self) -> Mapping[str, str]:
-        """Digest of the live model of every campaign that has one."""
+    def marks(self) -> Mapping[str, Hashable]:
+        """One value per campaign, equal until its next decision."""
         with self._database.statement() as cursor:
-            return dict(cursor.execute(_LIVE_DIGESTS).fetchall())
+            return {campaign: tuple(mark) for campaign, *mark in cursor.execute(_MARKS).fetchall()}
 
     def append(self, promotion: Promotion) -> Promotion:
         """Add a row and return it with the time Postgres gave it; ``promotion.created_at`` is not looked at.

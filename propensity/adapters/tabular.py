@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,10 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 
 from propensity.campaign import Campaign, Categorical
+from propensity.csv_encoding import decode
+from propensity.csv_rows import parse
+from propensity.csv_text import DELIMITERS, first_line, split_line
 from propensity.errors import DataError, Malformed, UnsupportedMedia
-
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
 @dataclass(frozen=True)
@@ -52,65 +52,33 @@ def read_table(data: bytes, name: str, campaign: Campaign) -> Columns:
 def _read_csv(data: bytes, name: str, campaign: Campaign) -> Columns:
     encoding = campaign.source.encoding if campaign.source else "utf-8"
     delimiter = campaign.source.delimiter if campaign.source else ","
-    text = _decode(data, name, encoding)
+    text = decode(data, encoding, name).rstrip("\r\n")
     # Before parsing: quotes read with the wrong delimiter would be reported as broken.
     _check_delimiter(text, name, delimiter, campaign)
-    cells, lines = _parse(text, name, delimiter)
-    while cells and not cells[-1]:
-        cells.pop()
-    if not cells:
+    header = [column.strip() for column in split_line(first_line(text), delimiter, name)]
+    if not header:
         raise DataError(f"{name} is empty")
-    header = [column.strip() for column in cells[0]]
     refuse_repeated(header, name, campaign)
-    width = len(header)
-    for line, row in zip(lines, cells, strict=False):
-        if len(row) != width:
-            raise Malformed(f"{name}, line {line}: {len(row)} cells, but the first line names {width} columns")
-    rows = cells[1:]
-    columns = dict(zip(header, map(list, zip(*rows, strict=True)), strict=True)) if rows else {column: [] for column in header}
-    return Columns(columns, len(rows), True, lines[1 : len(cells)])
-
-
-def _decode(data: bytes, name: str, encoding: str) -> str:
-    try:
-        # A byte order mark is not part of the first column's name.
-        return data.decode("utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding)
-    except UnicodeDecodeError as exc:
-        line = data.count(b"\n", 0, exc.start) + 1
-        raise Malformed(f"{name}, line {line}: byte {exc.start + 1} of the file is not {encoding}; save the file as {encoding}") from exc
-
-
-def _parse(text: str, name: str, delimiter: str) -> tuple[list[list[str]], Sequence[int]]:
-    """All rows, the header included, and the line on which each begins."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[list[str]] = []
-    ends = [0]
-    try:
-        for row in reader:
-            rows.append(row)
-            ends.append(reader.line_num)
-    except csv.Error as exc:
-        raise Malformed(
-            f"{name}, line {ends[-1] + 1}: the quoting is broken or a cell is over {csv.field_size_limit()} characters"
-        ) from exc
-    plain = ends[-1] == len(rows)
-    return rows, range(1, len(rows) + 1) if plain else [end + 1 for end in ends[:-1]]
+    body = parse(text, delimiter, range(len(header)), len(header), skip_blank=False, subject=name)
+    for at, fault in body.faults.items():
+        raise Malformed(f"{name}, line {body.lines[at]}: {fault.message}")
+    return Columns(dict(zip(header, body.columns, strict=True)), body.n, True, body.lines)
 
 
 def _check_delimiter(text: str, name: str, delimiter: str, campaign: Campaign) -> None:
     """Do nothing unless another delimiter than the declared one makes sense of the first line. Raises Malformed."""
     declared = {*campaign.feature_names, campaign.label.column}
-    first_line = next(iter(text.lstrip("\r\n").splitlines()), "")
-    if declared.intersection(_split(first_line, delimiter)):
+    line = first_line(text)
+    if declared.intersection(_names(line, delimiter)):
         return
     for other, seems in DELIMITERS.items():
-        if other != delimiter and declared.intersection(_split(first_line, other)):
+        if other != delimiter and declared.intersection(_names(line, other)):
             wanted = f"{delimiter!r} ({DELIMITERS.get(delimiter, 'another')})"
             raise Malformed(f"{name} seems to use the delimiter {other!r} ({seems}), but campaign {campaign.name!r} declares {wanted}")
 
 
-def _split(line: str, delimiter: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+def _names(line: str, delimiter: str) -> list[str]:
+    return [cell.strip() for cell in split_line(line, delimiter)]
 
 
 def refuse_repeated(header: Sequence[str], name: str, campaign: Campaign) -> None:

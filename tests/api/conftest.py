@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from flask import Flask
 
 from api.app import create_app
+from api.auth import ApiKeys
 from api.models import LiveModels
 from api.services import Services
+from propensity.access import Role, new_key
+from propensity.adapters.first_parse import FirstParse
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
 from propensity.model import Model, save_package
 from propensity.ports import Promotion
+from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
-from tests.fakes import NOW, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+
+
+@dataclass
+class Clock:
+    """A monotonic clock that a test turns."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+# One for all tests: a package that passed once is not tried again.
+FIRST_PARSE = FirstParse()
 
 
 @dataclass
 class World:
-    """The service and everything behind it."""
+    """The service and everything behind it. Its callers are named after their roles."""
 
     campaigns: dict[str, Campaign]
     database: FakeDatabase
@@ -33,11 +51,44 @@ class World:
     models: LiveModels
     services: Services
     app: Flask
+    api_keys: FakeApiKeyStore
+    keys: ApiKeys
+    clock: Clock
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def client(self) -> Any:
-        """A client whose replies are looked into without ceremony."""
+        """A client with an operator's key, whose replies are looked into without ceremony."""
+        return self.as_role("operator")
+
+    def as_role(self, role: str, name: str = "") -> Any:
+        """A client with a key of that role; its owner is called like the role unless ``name`` says otherwise."""
+        return self.with_key(self.key(role, name or role))
+
+    def with_key(self, text: str) -> Any:
+        """A client that sends this key."""
+        client = self.without_key()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {text}"
+        return client
+
+    def without_key(self) -> Any:
+        """A client that sends no key."""
         return self.app.test_client()
+
+    def key(self, role: str, name: str) -> str:
+        """The text of a key of this role and owner; made, and known to the service, when first asked for."""
+        if (role, name) not in self.texts:
+            self.texts[role, name] = self.make_key(role, name)
+        return self.texts[role, name]
+
+    def make_key(self, role: str, name: str, **more: Any) -> str:
+        """The text of a fresh key, known to the service."""
+        text, new = new_key(name, Role(role), by="tester", **more)
+        down, self.database.down = self.database.down, False
+        self.api_keys.add(new)
+        self.keys.refresh()
+        self.database.down = down
+        return text
 
     def promote(self, model: Model, *, refresh: bool = True) -> None:
         """Put a model live."""
@@ -67,7 +118,7 @@ def rival() -> Model:
     return make_model(campaign("term-deposit"), seed=7)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_world() -> Callable[..., World]:
     """Builds a service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
 
@@ -76,9 +127,14 @@ def make_world() -> Callable[..., World]:
         database, store = FakeDatabase(), FakeObjectStore()
         log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
         outcomes = FakeOutcomeStore(log)
-        models = LiveModels(declared, store, ledger, reload_s=0.01)
-        services = Services(declared, models, log, outcomes, database, clock=lambda: NOW)
-        return World(declared, database, store, log, outcomes, ledger, models, services, create_app(services))
+        models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
+        api_keys, clock = FakeApiKeyStore(database), Clock()
+        keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
+        services = Services(declared, models, log, outcomes, database, keys, clock=lambda: NOW)
+        app = watched(create_app(services), declared)
+        world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock)
+        world.key("operator", "operator")
+        return world
 
     return build
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from propensity.booster import load_booster
 from propensity.campaign import Campaign, Categorical, Economics, Label, Numeric
 from propensity.features import fit_encoding
-from propensity.model import FORMAT, Manifest, Model, canary, categories_of, load_booster
+from propensity.model import FORMAT, Manifest, Model, canary, categories_of
 from propensity.schema import Table, check_rows
 
 

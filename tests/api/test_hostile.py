@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -35,9 +36,9 @@ MALFORMED: list[bytes] = [
     b'["\\ud800"]',
     b'["\\ud800 x"]',
     b'["\xed\xa0\x80"]',
-    b"[" * 100_000,
-    b"[" * 100_000 + b"]" * 100_000,
-    b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    b"[" * 19_000,
+    b"[" * 19_000 + b"]" * 19_000,
+    b'{"a":' * 19_000 + b"1" + b"}" * 19_000,
     b"[" + b"9" * 5_000 + b"]",
     b'{"id":1,"id":2}',
     b'[{"id":1,"id" :2}]',
@@ -58,6 +59,32 @@ MALFORMED: list[bytes] = [
     b'{"customers":[{"id":1}],"policy":{"kind":"budget","value":' + b"9" * 400 + b"}}",
 ]
 VALUES: list[Any] = [True, False, "1", "1_000", "", [], {}, [1], {"a": 1}, "\x00", 10**400, -(10**30), 1e308, None, "NaN", 2**63, "ａ"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        b"[" + b"{}," * 3_000_000 + b"{}]",
+        b"[" + b"1," * 4_000_000 + b"1]",
+        b"{" + b",".join(b'"a%d":1' % at for at in range(500_000)) + b"}",
+        b'{"columns":{' + b",".join(b'"a%d":[]' % at for at in range(500_000)) + b"}}",
+        b'{"columns":{"age":[' + b"1," * 4_000_000 + b"1]}}",
+    ],
+    ids=range(8),
+)
+def test_bodies_that_would_unfold_beyond_all_measure_are_refused_before_they_do(world: World, body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        reply = world.client.post("/v1/campaigns/term-deposit/predictions", data=body, content_type="application/json")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (reply.status_code, reply.json["code"]) == (413, "too_large")
+    assert most - len(body) < 15_000_000
+    assert not world.log.entries
 
 
 @pytest.mark.parametrize("body", MALFORMED, ids=range(len(MALFORMED)))

@@ -62,18 +62,26 @@ def test_a_bad_package_is_not_read_again_at_every_look(world: World, rival: Mode
 
 
 def test_dead_stores_keep_the_last_good_model_and_are_caught_up_with(world: World, deposit: Model, rival: Model) -> None:
-    world.promote(rival, refresh=False)
-    world.store.down = True
-    world.models.refresh()
-    assert world.models.live("term-deposit").model.digest == deposit.digest
-    assert world.models.problems["term-deposit"]
-    world.store.down, world.database.down = False, True
+    world.database.down = True
     world.models.refresh()
     assert world.models.live("term-deposit").model.digest == deposit.digest
     assert world.models.problems[LEDGER]
     world.database.down = False
+    world.promote(rival, refresh=False)
+    world.store.down = True
+    world.models.refresh()
+    assert world.models.live("term-deposit").model.digest == deposit.digest
+    assert set(world.models.problems) == {"term-deposit"}
+    # The reason stays while the ledger does not answer, and what it said before is still caught up with.
+    world.database.down = True
+    world.models.refresh()
+    assert set(world.models.problems) == {LEDGER, "term-deposit"}
+    world.store.down = False
     world.models.refresh()
     assert world.models.live("term-deposit").model.digest == rival.digest
+    assert set(world.models.problems) == {LEDGER}
+    world.database.down = False
+    world.models.refresh()
     assert not world.models.problems
 
 
@@ -101,7 +109,7 @@ def test_an_unexpected_failure_does_not_end_the_watch(
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.ledger, "live_digests", fail)
+        patch.setattr(world.ledger, "marks", fail)
         world.models.start()
         assert asked.wait(20)
     wait_for(lambda: world.models.get("term-deposit") is not None)

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from local.postgres_urls import DatabaseUrls
+from propensity.access import Role, new_key
+from propensity.adapters.api_keys import open_key_store
 from propensity.adapters.database import Database
 from propensity.adapters.migrate import migrate
 from propensity.adapters.object_store import FolderStore
@@ -43,13 +45,23 @@ def promote(stores: Database, folder: Path, model: Model) -> None:
     ledger.append(Promotion("term-deposit", sequence, "promote", model.digest, model.version, None, [], {}, "tester"))
 
 
-def ask(port: int, rows: list[Reply], answered: list[Reply], lost: list[object], number: int) -> None:
+def make_key(database: DatabaseUrls) -> str:
+    """A key for a load that is as heavy as the service bears."""
+    text, new = new_key("tester", Role.OPERATOR, by="tester", rate_per_s=1e6)
+    store, connections = open_key_store(database.owner_url)
+    store.add(new)
+    connections.close()
+    return text
+
+
+def ask(port: int, key: str, rows: list[Reply], answered: list[Reply], lost: list[object], number: int) -> None:
     """Post until nobody listens any more; one kept connection, as clients do."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     for turn in range(100_000):
         body = json.dumps({"customers": rows[:20], "reasons": 0})
+        headers = {"Content-Type": "application/json", "Idempotency-Key": f"{number}-{turn}", "Authorization": f"Bearer {key}"}
         try:
-            connection.request("POST", URL, body, {"Content-Type": "application/json", "Idempotency-Key": f"{number}-{turn}"})
+            connection.request("POST", URL, body, headers)
             reply = connection.getresponse()
             found = json.loads(reply.read())
         except ConnectionRefusedError:
@@ -68,6 +80,7 @@ def test_a_promotion_and_the_end_under_load_lose_nothing(
     stores: Database, database: DatabaseUrls, tmp_path: Path, rows: list[Reply], deposit: Model, rival: Model
 ) -> None:
     promote(stores, tmp_path, deposit)
+    key = make_key(database)
     log = PostgresPredictionLog(stores)
     answered: list[Reply] = []
     lost: list[object] = []
@@ -75,7 +88,7 @@ def test_a_promotion_and_the_end_under_load_lose_nothing(
     with process(tmp_path, **given) as child:
         port = port_of(child)
         wait_for(lambda: fetch(port, "/readyz")[0] == 200)
-        threads = [threading.Thread(target=ask, args=(port, rows, answered, lost, number)) for number in range(6)]
+        threads = [threading.Thread(target=ask, args=(port, key, rows, answered, lost, number)) for number in range(6)]
         for thread in threads:
             thread.start()
         wait_for(lambda: len(answered) >= 30)
@@ -91,3 +104,27 @@ def test_a_promotion_and_the_end_under_load_lose_nothing(
         entry = log.request(reply["request_id"])
         assert np.array_equal(entry.scores, [p["score"] for p in reply["predictions"]])
         assert entry.model_digest == reply["model"]["digest"]
+
+
+def test_a_new_key_and_its_end_reach_a_running_process(stores: Database, database: DatabaseUrls, tmp_path: Path) -> None:
+    given = {"PROPENSITY_DATABASE_URL": database.app_url, "PROPENSITY_STORE_URL": tmp_path.as_uri(), "PROPENSITY_RELOAD_S": "0.1"}
+    with process(tmp_path, **given) as child:
+        port = port_of(child)
+        key = make_key(database)
+
+        def status() -> int:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", "/v1/campaigns", headers={"Authorization": f"Bearer {key}"})
+            reply = connection.getresponse()
+            reply.read()
+            connection.close()
+            return reply.status
+
+        wait_for(lambda: status() == 200)
+        store, connections = open_key_store(database.owner_url)
+        store.revoke(key[5:13], reason="lost", by="tester")
+        connections.close()
+        wait_for(lambda: status() == 401)
+    log = (tmp_path / "stderr.txt").read_text()
+    assert key[5:13] in log
+    assert key[14:] not in log

@@ -10,12 +10,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from local.client import Api
 from local.environment import PROJECT
+from local.keys import machine_key
 from local.ports import any_free
 from local.processes import Processes
+from propensity.access import Role
 
 COMMAND_S = 300
 
@@ -39,6 +43,10 @@ class Machine:
         found = Processes(self.home).running(name)
         assert found is not None, f"{name} does not run"
         return found.page
+
+    def call(self, path: str, body: object = None, *, role: Role = Role.OPERATOR) -> Any:
+        """Ask the scoring service, with this machine's own key of a role."""
+        return Api(self.api, machine_key(self.home, role)).call(path, body)
 
     def run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a program of the platform to its end."""

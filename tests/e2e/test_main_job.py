@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from local.client import call
 from local.environment import prefect_auth
 from local.processes import Processes
 from propensity.errors import DataError
@@ -52,7 +51,7 @@ def trained(request: pytest.FixtureRequest, machine: Machine, tmp_path_factory: 
     result = json.loads(printed)["promote"]
     assert result["decision"] == "promote", result
     deadline = time.monotonic() + WAIT_S
-    while (call(f"{machine.api}/v1/campaigns/{name}")["live_model"] or {}).get("digest") != result["model_digest"]:
+    while (machine.call(f"/v1/campaigns/{name}")["live_model"] or {}).get("digest") != result["model_digest"]:
         assert time.monotonic() < deadline, "the running service did not pick up the new model"
         time.sleep(0.2)
     return {"name": name, "digest": result["model_digest"], "folder": folder, "source": source}
@@ -60,7 +59,7 @@ def trained(request: pytest.FixtureRequest, machine: Machine, tmp_path_factory: 
 
 def _rows(machine: Machine, name: str, n: int) -> list[dict[str, Any]]:
     """Rows that fit the campaign's own published schema: nothing is known about it here."""
-    declared = call(f"{machine.api}/v1/campaigns/{name}")
+    declared = machine.call(f"/v1/campaigns/{name}")
     rng = np.random.default_rng(5)
 
     def cell(feature: dict[str, Any]) -> Any:
@@ -81,23 +80,23 @@ def _write_list(path: Path, name: str, rows: list[dict[str, Any]]) -> None:
 
 def test_a_list_is_scored_logged_answered_and_monitored(machine: Machine, trained: dict[str, Any]) -> None:
     name = trained["name"]
-    url = f"{machine.api}/v1/campaigns/{name}"
+    url = f"/v1/campaigns/{name}"
     rows = _rows(machine, name, ROWS)
     wrong = {**rows[0], next(iter(k for k in rows[0] if k.lower() != "id")): {}}
-    reply = call(f"{url}/predictions", [*rows, wrong])
+    reply = machine.call(f"{url}/predictions", [*rows, wrong])
     assert reply["model"]["digest"] == trained["digest"]
     assert reply["counts"] | {} == {**reply["counts"], "received": ROWS + 1, "scored": ROWS, "refused": 1}
     assert [e["row"] for e in reply["errors"]] == [ROWS + 1]
 
-    record = call(f"{machine.api}/v1/predictions/{reply['predictions'][3]['prediction_id']}")
+    record = machine.call(f"/v1/predictions/{reply['predictions'][3]['prediction_id']}")
     assert record["score"] == reply["predictions"][3]["score"]
     assert record["explanation"]["reproduced"] is True
     assert all(record["features"][name] == value for name, value in rows[3].items() if name in record["features"])
 
     answers = [{"prediction_id": p["prediction_id"], "label": i % 3 == 0} for i, p in enumerate(reply["predictions"])]
-    counted = call(f"{url}/outcomes", answers)["counts"]
+    counted = machine.call(f"{url}/outcomes", answers)["counts"]
     assert counted["recorded"] == ROWS
-    assert call(f"{url}/outcomes", answers)["counts"]["duplicate"] == ROWS
+    assert machine.call(f"{url}/outcomes", answers)["counts"]["duplicate"] == ROWS
 
     first = json.loads(machine.propensity("monitor", name, "--json"))
     assert first["drift"]["rows"] == ROWS
@@ -113,9 +112,11 @@ def test_file_and_service_give_the_same_scores(machine: Machine, trained: dict[s
     machine.propensity("score", name, str(path), "--out", str(out))
     with out.open(encoding="utf-8", newline="") as file:
         from_file = {row["customer_id"]: float(row["score"]) for row in csv.DictReader(file)}
-    url = f"{machine.api}/v1/campaigns/{name}/predictions"
-    together = {p["customer_id"]: p["score"] for p in call(url, [dict(reversed(row.items())) for row in reversed(rows)])["predictions"]}
-    alone = {p["customer_id"]: p["score"] for row in rows[:5] for p in call(url, row)["predictions"]}
+    url = f"/v1/campaigns/{name}/predictions"
+    together = {
+        p["customer_id"]: p["score"] for p in machine.call(url, [dict(reversed(row.items())) for row in reversed(rows)])["predictions"]
+    }
+    alone = {p["customer_id"]: p["score"] for row in rows[:5] for p in machine.call(url, row)["predictions"]}
     assert from_file == together
     assert alone == {key: together[key] for key in alone}
 
@@ -194,7 +195,7 @@ def test_bad_input_is_one_sentence_and_an_exit_code(machine: Machine, arguments:
 
 def test_an_unknown_campaign_is_refused_by_the_service(machine: Machine) -> None:
     with pytest.raises(DataError, match="404"):
-        call(f"{machine.api}/v1/campaigns/nothing/predictions", [{}])
+        machine.call("/v1/campaigns/nothing/predictions", [{}])
 
 
 @pytest.mark.parametrize(("error", "printed"), [("ObjectStoreUnavailable", "3"), ("DataError", "DataError 1")])

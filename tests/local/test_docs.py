@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
-from local.docs import DOCS, campaigns_page
+from local import docs
+from local.docs import CONTRACT, DOCS, campaigns_page, contract_text, errors_page, undeclared_breaks
 from local.environment import PROJECT
 
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -15,6 +18,31 @@ PAGES = [PROJECT / "README.md", *sorted(DOCS.glob("*.md"))]
 
 def test_the_page_of_campaigns_is_the_declarations() -> None:
     assert (DOCS / "campaigns.md").read_text(encoding="utf-8") == campaigns_page(), "run `make docs`"
+
+
+def test_the_page_of_errors_is_the_code() -> None:
+    assert (DOCS / "errors.md").read_text(encoding="utf-8") == errors_page(), "run `make docs`"
+
+
+def test_the_contract_does_not_change_unannounced() -> None:
+    assert CONTRACT.read_text(encoding="utf-8") == contract_text(), "run `make docs` and look at the change"
+
+
+def test_a_breaking_contract_has_a_new_major_number() -> None:
+    assert undeclared_breaks() == [], "raise the major number of CONTRACT_VERSION in api/openapi/document.py, or take the change back"
+
+
+def test_a_breaking_contract_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(docs, "DOCS", tmp_path)
+    monkeypatch.setattr(docs, "CONTRACT", tmp_path / "openapi.json")
+    assert docs.main() == 0
+    committed = json.loads((tmp_path / "openapi.json").read_text(encoding="utf-8"))
+    committed["paths"]["/gone"] = committed["paths"]["/livez"]
+    before = json.dumps(committed)
+    (tmp_path / "openapi.json").write_text(before, encoding="utf-8")
+    assert docs.main() == 2
+    assert "/gone: the path was removed" in capsys.readouterr().err
+    assert (tmp_path / "openapi.json").read_text(encoding="utf-8") == before
 
 
 def test_every_make_target_that_is_named_exists() -> None:

@@ -12,7 +12,7 @@ TABLE = tiny_table(40, seed=5)
 
 @pytest.mark.parametrize("top", [1, 3, 5, 50])
 def test_reasons_are_the_strongest_effects_strongest_first(model: Model, top: int) -> None:
-    effects = model.contributions(TABLE)[:, :-1]
+    effects = model.fast_contributions(model.encode(TABLE))[:, :-1]
     for at, found in enumerate(reasons(model, TABLE, top)):
         strengths = [abs(reason.effect) for reason in found]
         assert strengths == sorted(np.abs(effects[at])[effects[at] != 0].tolist(), reverse=True)[:top]
@@ -21,7 +21,7 @@ def test_reasons_are_the_strongest_effects_strongest_first(model: Model, top: in
 
 def test_a_reason_holds_the_customer_s_own_value_and_effect(model: Model) -> None:
     names = model.manifest.features
-    effects = model.contributions(TABLE)
+    effects = model.fast_contributions(model.encode(TABLE))
     for at, found in enumerate(reasons(model, TABLE, 5)):
         row = TABLE.row(at)
         assert {r.feature: r.value for r in found} == {r.feature: row[r.feature] for r in found}

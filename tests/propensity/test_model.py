@@ -12,9 +12,10 @@ import xgboost as xgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from propensity.booster import load_booster
 from propensity.campaign import Campaign, Categorical, Numeric
 from propensity.errors import ModelDamaged, NoLiveModel
-from propensity.model import CANARY_ROWS, Manifest, Model, canary, load_booster, load_package, open_package, package_key, save_package
+from propensity.model import CANARY_ROWS, Manifest, Model, canary, load_package, open_package, package_key, save_package
 from propensity.schema import check_rows
 from tests.builders import MemoryStore, tiny_campaign, tiny_columns, tiny_table
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import pytest
@@ -93,7 +93,7 @@ class History:
     def live(self, campaign: str) -> Promotion | None:
         raise AssertionError(f"not asked: {campaign}")
 
-    def live_digests(self) -> Mapping[str, str]:
+    def marks(self) -> Mapping[str, Hashable]:
         raise AssertionError("not asked")
 
     def append(self, promotion: Promotion) -> Promotion:

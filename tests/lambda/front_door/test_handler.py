@@ -90,11 +90,12 @@ def test_address_reaches_the_service_as_it_was_sent(front_door: ModuleType, upst
 
 def test_only_named_headers_are_passed_on(front_door: ModuleType, upstream: Any, log: io.StringIO) -> None:
     upstream.answers(200, b"{}", JSON)
-    wanted = {"accept": "text/csv", "CONTENT-TYPE": "text/csv", "idempotency-key": "k1", "x-request-id": "r1"}
-    claimed = {"Authorization": "Bearer x", "X-Api-Key": "x", "X-Forwarded-For": "10.0.0.1", "X-User": "root", "Cookie": "x", "Host": "x"}
+    wanted = {"accept": "text/csv", "CONTENT-TYPE": "text/csv", "idempotency-key": "k1", "x-request-id": "r1", "authorization": "Bearer k"}
+    claimed = {"X-Api-Key": "x", "X-Forwarded-For": "10.0.0.1", "X-User": "root", "Cookie": "x", "Host": "x"}
     front_door.handle(event(headers={**wanted, **claimed}), Context())
     ((_, _, headers, _),) = upstream.asked
-    assert {"Accept": "text/csv", "Content-Type": "text/csv", "Idempotency-Key": "k1", "X-Request-Id": "r1"}.items() <= headers.items()
+    passed = {"Accept": "text/csv", "Authorization": "Bearer k", "Content-Type": "text/csv", "Idempotency-Key": "k1", "X-Request-Id": "r1"}
+    assert passed.items() <= headers.items()
     assert not set(claimed) - {"Host"} & set(headers)
     assert headers["Host"] == f"127.0.0.1:{upstream.port}"
 
@@ -208,7 +209,7 @@ def test_a_missing_variable_is_named_in_the_log_but_not_to_the_caller(
 
 def test_the_log_says_what_happened_and_nothing_of_a_customer(front_door: ModuleType, upstream: Any, log: io.StringIO) -> None:
     upstream.answers(200, b'["canary-answer"]', JSON)
-    sent = {"X-Request-Id": "canary-header", "Idempotency-Key": "canary-key"}
+    sent = {"X-Request-Id": "canary-header", "Idempotency-Key": "canary-key", "Authorization": "Bearer canary-secret"}
     front_door.handle(event(path="/v1/canary-path", body='["canary-body"]', headers=sent), Context())
     upstream.answer = lambda asked: asked.wfile.write(b"canary-line\r\n\r\n")
     front_door.handle(event(path="/v1/canary-path", body='["canary-body"]', headers=sent), Context())

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -135,17 +135,16 @@ def test_a_server_that_freezes_within_a_transaction(server: EmbeddedPostgres, ur
     assert "within" not in periods(urls)
 
 
-class FreezesAtCommit:
+class FreezesAtCommit(Database):
     """A database whose server freezes once every statement of a transaction was answered."""
 
-    def __init__(self, database: Database, server: EmbeddedPostgres) -> None:
-        self._database, self._server = database, server
+    def __init__(self, url: str, server: EmbeddedPostgres) -> None:
+        super().__init__(url, pool_size=1, timeout_s=1.0)
+        self._server = server
 
-    @contextmanager
-    def transaction(self) -> Iterator[Cursor]:
-        with ExitStack() as thaw, self._database.transaction() as cursor:
-            yield cursor
-            thaw.enter_context(frozen(self._server))
+    def _commit(self, cursor: Cursor) -> None:
+        with frozen(self._server):
+            super()._commit(cursor)
 
 
 def test_a_commit_without_an_answer_is_safe_to_repeat(server: EmbeddedPostgres, urls: DatabaseUrls, database: Database) -> None:
@@ -155,13 +154,14 @@ def test_a_commit_without_an_answer_is_safe_to_repeat(server: EmbeddedPostgres, 
             str(uuid.uuid4()), "at-commit", "d", "1", {}, "e", ["a"], one.astype(int), one.reshape(1, 1), one, one > 0, 1, 0, "test"
         )
 
-    iced = PostgresPredictionLog(FreezesAtCommit(database, server))  # type: ignore[arg-type]
+    iced = FreezesAtCommit(urls.app_url, server)
     with pytest.raises(DatabaseUnavailable):
-        iced.append(entry(), idempotency_key="k", body_sha256="body", reply=b"first")
+        PostgresPredictionLog(iced).append(entry(), idempotency_key="k", body_sha256="body", reply=b"first")
+    iced.close()
     log = PostgresPredictionLog(database)
     eventually(database.ping)
     again = log.append(entry(), idempotency_key="k", body_sha256="body", reply=b"second")
-    stored = log.stored_reply("at-commit", "k")
+    stored = log.stored_reply("at-commit", "", "k")
     assert stored is not None
     assert stored.reply == (b"second" if again is None else b"first")
     assert log.count("at-commit") == 1

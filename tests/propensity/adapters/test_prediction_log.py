@@ -49,6 +49,7 @@ def entry(campaign: str, rows: int = 3) -> LoggedRequest:
         received=rows + 1,
         refused=1,
         source="test",
+        caller="me",
     )
 
 
@@ -125,12 +126,19 @@ def test_an_empty_window(log: PostgresPredictionLog, campaign: str) -> None:
 
 def test_a_key_gives_the_same_reply_and_no_second_row(log: PostgresPredictionLog, campaign: str) -> None:
     first = entry(campaign)
-    assert log.stored_reply(campaign, "k") is None
+    assert log.stored_reply(campaign, "me", "k") is None
     assert append(log, first, "k") is None
-    expected = StoredReply("body", f"reply to {first.request_id}".encode())
-    assert append(log, entry(campaign), "k") == log.stored_reply(campaign, "k") == expected
+    expected = StoredReply("body", f"reply to {first.request_id}".encode(), first.request_id)
+    assert append(log, entry(campaign), "k") == log.stored_reply(campaign, "me", "k") == expected
     assert log.count(campaign) == 3
     assert append(log, entry(campaign + "-other"), "k") is None
+
+
+def test_a_key_answers_only_the_caller_who_used_it(log: PostgresPredictionLog, campaign: str) -> None:
+    append(log, entry(campaign), "k")
+    assert append(log, dataclasses.replace(entry(campaign), caller="somebody else"), "k") is None
+    assert log.stored_reply(campaign, "nobody", "k") is None
+    assert log.count(campaign) == 6
 
 
 def test_a_key_with_another_body_is_refused(log: PostgresPredictionLog, campaign: str) -> None:
@@ -159,7 +167,8 @@ def test_a_key_that_stays_in_flight(database: DatabaseUrls, log: PostgresPredict
     impatient = Database(database.app_url, pool_size=1, timeout_s=1.0)
     with psycopg.connect(database.app_url) as other:
         other.execute(
-            "insert into idempotency_key (campaign, key, body_sha256, request_id, reply) values (%s, 'k', '', gen_random_uuid(), '')",
+            "insert into idempotency_key (campaign, caller, key, body_sha256, request_id, reply) "
+            "values (%s, 'me', 'k', '', gen_random_uuid(), '')",
             (campaign,),
         )
         with pytest.raises(IdempotencyInFlight):
@@ -188,11 +197,80 @@ def test_what_cannot_be_stored_is_the_senders_and_leaves_nothing(
     with pytest.raises(DataError):
         append(log, dataclasses.replace(entry(campaign), **change), "k")  # type: ignore[arg-type]
     assert log.count(campaign) == 0
-    assert log.stored_reply(campaign, "k") is None
+    assert log.stored_reply(campaign, "me", "k") is None
 
 
-def test_appending_the_same_entry_again_is_harmless(log: PostgresPredictionLog, campaign: str) -> None:
+def test_appending_the_same_entry_again_with_a_key_is_harmless(log: PostgresPredictionLog, campaign: str) -> None:
+    request = entry(campaign)
+    append(log, request, "k")
+    append(log, request, "k")
+    assert log.count(campaign) == 3
+
+
+def test_many_threads_commit_together_and_each_hears_of_its_own(log: PostgresPredictionLog, campaign: str) -> None:
+    requests = [entry(campaign, 1 + at % 3) for at in range(200)]
+    keys = [f"k{at % 50}" if at % 2 else None for at in range(200)]
+    with ThreadPoolExecutor(16) as threads:
+        replies = list(threads.map(lambda at: append(log, requests[at], keys[at]), range(200)))
+    stored = {r.request_id: r for r in log.window(campaign, *ALWAYS)}
+    written = [r for r, reply in zip(requests, replies, strict=True) if reply is None]
+    assert len(stored) == len(written) == 100 + 25
+    assert all(same(stored[r.request_id], r) for r in written)
+    assert {reply.request_id for reply in replies if reply is not None} <= stored.keys()
+
+
+def test_one_bad_request_among_many_takes_no_other_with_it(log: PostgresPredictionLog, campaign: str) -> None:
+    requests = [entry(campaign, 1) for _ in range(60)]
+    requests[30] = dataclasses.replace(requests[30], source="\x00")
+
+    def send(request: LoggedRequest) -> str:
+        try:
+            append(log, request)
+        except DataError:
+            return "refused"
+        return "written"
+
+    with ThreadPoolExecutor(12) as threads:
+        told = list(threads.map(send, requests))
+    assert [at for at, how in enumerate(told) if how == "refused"] == [30]
+    assert log.count(campaign) == 59
+
+
+def test_a_month_without_a_partition_loses_nothing_and_is_made_later(
+    database: DatabaseUrls, log: PostgresPredictionLog, campaign: str
+) -> None:
     request = entry(campaign)
     append(log, request)
-    append(log, request)
-    assert log.count(campaign) == 3
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        months = owner.execute(
+            "select inhrelid::regclass::text from pg_inherits where inhparent = 'prediction_request'::regclass"
+        ).fetchall()
+        this_month = f"prediction_request_{datetime.now(UTC):%Y_%m}"
+        assert {(this_month,), ("prediction_request_default",)} < set(months)
+        owner.execute(f"drop table {this_month}")
+        later = entry(campaign)
+        append(log, later)
+        place = "select tableoid::regclass::text from prediction_request where request_id = %s"
+        assert owner.execute(place, (later.request_id,)).fetchone() == ("prediction_request_default",)
+        assert log.make_partitions() == 1
+        assert log.make_partitions() == 0
+        assert owner.execute(place, (later.request_id,)).fetchone() == (this_month,)
+    assert same(log.request(later.request_id), later)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update prediction_request set scores = scores",
+        "delete from prediction_request",
+        "truncate prediction_request",
+        "update idempotency_key set key = key",
+        "delete from idempotency_key",
+        "drop table prediction_request_default",
+        "delete from prediction_request_default",
+        "alter table prediction_request detach partition prediction_request_default",
+    ],
+)
+def test_the_applications_role_only_inserts_and_selects(stores: Database, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), stores.transaction() as cursor:
+        cursor.execute(statement)

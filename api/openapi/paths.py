@@ -1,0 +1,170 @@
+"""Every operation: who may call it, what it takes, what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from api.openapi import examples
+from api.openapi.parts import CSV, HTML, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
+from api.openapi.requests import REPLY_FORMATS, outcomes_body, prediction_parameters, predictions_body
+from api.openapi.responses import done, refusals
+from api.openapi.roles import ROLES, roles_for
+from api.openapi.schemas import PREDICTION_ID
+from propensity.campaign import Campaign
+
+TAGS = {
+    "Scoring": "Post customers, get back whom to contact; report later what happened.",
+    "Campaigns": "What can be posted, what it is worth, which model answers.",
+    "Records": "What was asked and answered, and why.",
+    "Operation": "Health, metrics and this description.",
+}
+
+
+def paths(campaigns: Mapping[str, Campaign]) -> Json:
+    """Every path of the service. What is posted has a path per campaign, since each has rows of its own."""
+    found: Json = {}
+    for name, campaign in campaigns.items():
+        found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
+        found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign)}
+    return {**found, **_campaign_paths(list(campaigns)), **_record_paths(), **_operation_paths()}
+
+
+def _post_predictions(name: str, campaign: Campaign) -> Json:
+    replies: Json = {
+        JSON: {
+            "schema": {"anyOf": [ref("ScoredList"), ref("ScoredColumns")]},
+            "examples": {
+                "list": {"summary": "To rows", "value": examples.scored_list(campaign)},
+                "columns": {"summary": "To columns", "value": examples.scored_columns(campaign)},
+            },
+        },
+        NDJSON: {"schema": said("one prediction a line, as under `predictions`", TEXT)},
+        CSV: {"schema": said("a header, then one prediction a line", TEXT)},
+        **{kind: {"schema": said("one prediction a row", {"contentMediaType": kind})} for kind in REPLY_FORMATS[3:]},
+    }
+    return _operation(
+        ("POST", "/v1/campaigns/{campaign}/predictions"),
+        f"predict-{name}",
+        "Scoring",
+        f"Score customers: {campaign.title}",
+        f"{campaign.question} Rows that cannot be used are named under `errors`; the others are scored. Two rows of one customer get a "
+        "prediction each. What was answered is in the log: a reply is committed before it is sent. The `Accept` header chooses the format.",
+        {"200": done("Scored and logged", replies, "Idempotent-Replay")},
+        (400, 404, 406, 409, 413, 415, 422, 503),
+        parameters=prediction_parameters(),
+        requestBody=predictions_body(name, campaign),
+    )
+
+
+def _post_outcomes(name: str, campaign: Campaign) -> Json:
+    label = campaign.label
+    reply = {JSON: {"schema": ref("OutcomeCounts"), "example": examples.outcome_counts(campaign)}}
+    return _operation(
+        ("POST", "/v1/campaigns/{campaign}/outcomes"),
+        f"outcomes-{name}",
+        "Scoring",
+        f"Report outcomes: {campaign.title}",
+        f"What happened later: {label.meaning or label.column}. The first outcome of a prediction stands; what contradicts it is counted.",
+        {"200": done("Recorded, and counted by what became of them", reply)},
+        (400, 404, 413, 415, 422, 503),
+        parameters=[{"$ref": "#/components/parameters/ContentEncoding"}],
+        requestBody=outcomes_body(campaign),
+    )
+
+
+def _campaign_paths(names: list[str]) -> Json:
+    chosen = {"name": "campaign", "in": "path", "required": True, "description": "a campaign's name", "schema": {"enum": names}}
+    # path, operationId, summary, description, format, schema, refusals
+    rows: list[tuple[str, str, str, str, str, str, tuple[int, ...]]] = [
+        ("", "listCampaigns", "Every campaign", "With its live model and links.", JSON, "Campaigns", ()),
+        ("/{campaign}", "getCampaign", "One campaign in full", "Features, economics, policy, live model.", JSON, "CampaignInFull", (404,)),
+        ("/{campaign}/schema", "getRowSchema", "What a row must look like", "As JSON Schema.", SCHEMA, "RowSchema", (404,)),
+        ("/{campaign}/model", "getModel", "The live model", "Its manifest and feature importance.", JSON, "ModelInFull", (404, 503)),
+    ]
+    return {
+        f"/v1/campaigns{path}": {
+            "get": _operation(
+                ("GET", f"/v1/campaigns{path}"),
+                operation_id,
+                "Campaigns",
+                summary,
+                description,
+                {"200": done(summary, {kind: {"schema": ref(schema)}})},
+                errors,
+                parameters=[chosen] if path else [],
+            )
+        }
+        for path, operation_id, summary, description, kind, schema, errors in rows
+    }
+
+
+def _record_paths() -> Json:
+    wanted = {"name": "id", "in": "path", "required": True, "description": "a `prediction_id` of a reply", "schema": PREDICTION_ID}
+    return {
+        "/v1/predictions/{id}": {
+            "get": _operation(
+                ("GET", "/v1/predictions/{id}"),
+                "getPrediction",
+                "Records",
+                "One prediction in full",
+                "What was asked and answered, scored again from the log as proof, with every feature's contribution and the data, model "
+                "and code behind it. Another caller's prediction is not found.",
+                {"200": done("The record", {JSON: {"schema": ref("PredictionRecord")}})},
+                (404, 503),
+                parameters=[wanted],
+            )
+        }
+    }
+
+
+def _operation_paths() -> Json:
+    ready = {JSON: {"schema": ref("Readiness")}}
+    found = {
+        "/livez": ("livez", "The process answers", "Looks at nothing else.", {"200": done("It does", {JSON: {"schema": ref("Liveness")}})}),
+        "/readyz": (
+            "readyz",
+            "Ready to score",
+            "Whether a prediction can be answered now, with each check and its reason.",
+            {"200": done("Ready", ready), "503": done("Not ready; says why", ready)},
+        ),
+        "/metrics": (
+            "metrics",
+            "Metrics",
+            "For Prometheus.",
+            {"200": done("Metrics", {TEXT_TYPE: {"schema": said("the Prometheus text format", TEXT)}})},
+        ),
+        "/openapi.json": (
+            "getOpenapi",
+            "This description",
+            "OpenAPI 3.1.",
+            {"200": done("This description", {JSON: {"schema": ref("Document")}})},
+        ),
+        "/docs": ("docs", "This description as a page", "Requests can be tried there.", {"200": _page("The page")}),
+        "/": ("index", "Front page", "Campaigns and their live models, for people.", {"200": _page("The page")}),
+    }
+    return {
+        path: {"get": _operation(("GET", path), operation_id, "Operation", summary, description, replies, ())}
+        for path, (operation_id, summary, description, replies) in found.items()
+    }
+
+
+def _page(description: str) -> Json:
+    return done(description, {HTML: {"schema": TEXT}})
+
+
+def _operation(
+    access: tuple[str, str], operation_id: str, tag: str, summary: str, description: str, replies: Json, errors: Iterable[int], **more: Any
+) -> Json:
+    roles = roles_for(*access)
+    with_key = set() if roles is None else {401, 429, 503} if set(roles) == set(ROLES) else {401, 403, 429, 503}
+    return {
+        "operationId": operation_id,
+        "tags": [tag],
+        "summary": summary,
+        "description": description,
+        "security": [] if roles is None else [{"key": []}],
+        **({} if roles is None else {"x-roles": list(roles)}),
+        **more,
+        "responses": {**replies, **refusals({*errors, *with_key})},
+    }

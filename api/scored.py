@@ -1,0 +1,93 @@
+"""The reply to a scored list, in the format that the caller asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from api import media
+from api.replies import encode, errors_json
+from api.rows import CheckedPost, shown
+from propensity.decision import as_json
+from propensity.explain import Reason
+from propensity.scoring import ScoredList
+
+CENT = Decimal("0.01")
+
+
+class Prediction(msgspec.Struct, gc=False):
+    """One customer's answer; the fields are the columns of every format."""
+
+    row: int
+    customer_id: str
+    prediction_id: str
+    score: float
+    decision: str
+    band: str
+    rank: int
+    expected_profit: float
+
+
+class ExplainedPrediction(Prediction, gc=False):
+    """With the reasons that were asked for."""
+
+    reasons: Sequence[Reason]
+
+
+def scored_reply(request_id: str, post: CheckedPost, scored: ScoredList, *, wanted: str, reasons: bool) -> bytes:
+    """The body of a reply in the media type ``wanted``."""
+    columns = _columns(request_id, scored)
+    if reasons:
+        columns.append(scored.reasons)
+    kind = ExplainedPrediction if reasons else Prediction
+    head = _head(request_id, post, scored)
+    assert wanted == media.JSON
+    if post.columnar:
+        answers: dict[str, Any] = {"columns": dict(zip(kind.__struct_fields__, columns, strict=True))}
+    else:
+        answers = {"predictions": list(map(kind, *columns))}
+    return encode({**head, **answers, **errors_json(scored.issues)})
+
+
+def _head(request_id: str, post: CheckedPost, scored: ScoredList) -> dict[str, Any]:
+    """What is said of the list as a whole."""
+    contact = scored.decision.contact
+    profit = math.fsum(scored.decision.expected_profit[contact].tolist())
+    return {
+        "request_id": request_id,
+        "campaign": scored.model.campaign.name,
+        "model": {"version": scored.model.version, "digest": scored.model.digest},
+        "policy": as_json(scored.policy),
+        "counts": {
+            "received": scored.received,
+            "scored": len(scored.table),
+            "refused": scored.refused,
+            "contact": int(contact.sum()),
+        },
+        "expected_profit": {
+            "amount": str(Decimal(profit).quantize(CENT)),
+            "currency": scored.model.campaign.economics.currency,
+        },
+        "ignored_columns": shown(post.ignored),
+    }
+
+
+def _columns(request_id: str, scored: ScoredList) -> list[Sequence[Any]]:
+    """The fields of `Prediction`, by column, in the order sent."""
+    decision, table = scored.decision, scored.table
+    before = request_id + "."
+    return [
+        table.rows.tolist(),
+        table.ids,
+        [before + str(position) for position, _ in zip(count(1), table.ids, strict=False)],
+        scored.scores.tolist(),
+        ["contact" if contact else "leave" for contact in decision.contact.tolist()],
+        scored.bands,
+        decision.rank.tolist(),
+        decision.expected_profit.tolist(),
+    ]

@@ -1,0 +1,117 @@
+"""The text of a CSV file, whatever program wrote it, or a refusal that names what to do. Nothing is replaced and nothing is guessed.
+
+A byte order mark decides; then what the sender declared; then UTF-8, which other encodings hardly ever form by chance. What is
+left was written by an older spreadsheet in the code page of its country, and code pages give the same byte different letters. So
+every word with such a byte is read under each of them, and a file is taken only where all readings that could be words agree.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+
+from propensity.errors import Malformed
+
+MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+# What a sender may declare: one letter per byte, or Unicode. No codec that runs escapes or compresses.
+DECLARABLE = frozenset(
+    {"ascii", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp437", "cp850", "mac-roman"}
+    | {f"cp{page}" for page in range(1250, 1259)}
+    | {f"iso8859-{part}" for part in range(1, 17) if part != 12}
+)
+# What spreadsheets save a plain "CSV" as: Windows by country, DOS and Macintosh by choice of the user.
+_CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "cp850", "cp437", "mac-roman")
+_WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_REMEDY = "save it as CSV UTF-8, or declare its encoding, as in Content-Type: text/csv; charset=windows-1252"
+
+
+def decode(data: bytes, declared: str | None = None, subject: str = "the CSV") -> str:
+    """The text of a file, without its byte order mark.
+
+    Parameters
+    ----------
+    declared : str or None
+        The encoding that the sender or a declaration names. None: found out.
+    subject : str
+        What messages call the file.
+
+    Raises
+    ------
+    Malformed
+        Not readable in the encoding, no way to tell the encoding, or NUL among the characters.
+    """
+    encoding, start = _encoding(data, declared, subject)
+    try:
+        text = data[start:].decode(encoding)
+    except UnicodeDecodeError as exc:
+        at = exc.start + start
+        line = data.count(b"\n", 0, at) + 1
+        raise Malformed(f"{subject}, line {line}: byte {at + 1} of the file is not {encoding}; save the file as {encoding}") from exc
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        hint = "" if encoding.startswith("utf-16") else "; if it was saved as UTF-16, it lacks its byte order mark: save it as CSV UTF-8"
+        raise Malformed(f"{subject}, line {line}: the text holds a NUL character{hint}")
+    return text
+
+
+def _encoding(data: bytes, declared: str | None, subject: str) -> tuple[str, int]:
+    """Name of the encoding and length of the byte order mark."""
+    wanted = None if declared is None else _known(declared, subject)
+    if data.startswith(_UTF32_MARKS):
+        raise Malformed(f"{subject} is UTF-32, which is not read; save it as CSV UTF-8")
+    for mark, encoding in MARKS:
+        if data.startswith(mark):
+            if wanted not in (None, encoding) and not (wanted == "utf-16" and encoding.startswith("utf-16")):
+                raise Malformed(f"{subject} begins with the byte order mark of {encoding}, but {wanted} is declared; declare what it is")
+            return encoding, len(mark)
+    if wanted == "utf-16":
+        raise Malformed(
+            f"{subject} is declared as utf-16 but has no byte order mark; declare utf-16-le or utf-16-be, or save it as CSV UTF-8"
+        )
+    return (wanted, 0) if wanted else (_unmarked(data, subject), 0)
+
+
+def _known(declared: str, subject: str) -> str:
+    try:
+        name = codecs.lookup(declared).name
+    except (LookupError, ValueError):
+        name = ""
+    if name not in DECLARABLE:
+        raise Malformed(f"{subject}: the declared encoding is not read here; save it as CSV UTF-8")
+    return name
+
+
+def _unmarked(data: bytes, subject: str) -> str:
+    """UTF-8 or cp1252 for bytes without a mark. Raises Malformed where neither is certain."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        if b"\0" in data:
+            raise Malformed(f"{subject} holds NUL bytes: it seems to be UTF-16 without a byte order mark; {_REMEDY}") from exc
+        line = data.count(b"\n", 0, exc.start) + 1
+        words = set(_WORD.findall(data))
+        possible = [page for page in _CODE_PAGES if all(_is_word(word, page) for word in words)]
+        if "cp1252" not in possible:
+            raise Malformed(
+                f"{subject}, line {line}: byte {exc.start + 1} of the file is not utf-8, nor is the file cp1252; {_REMEDY}"
+            ) from exc
+        others = [page for page in possible[1:] if any(word.decode(page) != word.decode("cp1252") for word in words)]
+        if others:
+            pages = ", ".join(("cp1252", *others))
+            raise Malformed(f"{subject} is not utf-8 and could be any of {pages}, which read its letters differently; {_REMEDY}") from exc
+        return "cp1252"
+    return "utf-8"
+
+
+def _is_word(raw: bytes, page: str) -> bool:
+    """Whether bytes could be a word under a code page: letters of one script, the case as words have it."""
+    try:
+        word = raw.decode(page)
+    except UnicodeDecodeError:
+        return False
+    if not word.isalpha() or not (word.islower() or word.isupper() or (word[0].isupper() and word[1:].islower())):
+        return False
+    scripts = {unicodedata.name(ch, "").partition(" ")[0] for ch in word}
+    return len(scripts) == 1 and scripts <= {"LATIN", "CYRILLIC", "GREEK"}

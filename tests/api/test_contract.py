@@ -1,0 +1,264 @@
+"""The document says all that the service does, and nothing else. Every other test's replies are held against it as well."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, NoReturn
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from werkzeug.exceptions import default_exceptions
+
+from api.app import ROUTES, create_app
+from api.codes import REMEDIES, ROW_CODES, STATUSES, every_code
+from api.openapi import openapi
+from api.openapi.roles import ROLES, roles_for
+from propensity.campaigns import all_campaigns
+from propensity.errors import DataError, PropensityError
+from propensity.model import Model
+from tests.api.conftest import World
+from tests.api.contract import Contract
+from tests.api.models import make_campaign, make_model, make_rows
+
+CAMPAIGNS = {**all_campaigns(), "small": make_campaign(), "strict": make_campaign(name="strict", unexpected_columns="refuse")}
+DOCUMENT = openapi(CAMPAIGNS)
+OPERATIONS = {(method.upper(), path): said for path, item in DOCUMENT["paths"].items() for method, said in item.items()}
+# Described, and built beside this.
+COMING = {("GET", "/metrics"), ("GET", "/docs")}
+COMING_EXAMPLES = ("columns", "model")
+COMING_CODES = {"access_refused", "model_loading", "overloaded"}
+
+
+def examples() -> list[Any]:
+    """(address, format, value) of everything that the document shows as a body."""
+    found = []
+    for (_, path), said in OPERATIONS.items():
+        for kind, content in said.get("requestBody", {}).get("content", {}).items():
+            for name, example in content.get("examples", {}).items():
+                coming = [pytest.mark.xfail(reason="built beside this", strict=True)] if name in COMING_EXAMPLES else []
+                found.append(pytest.param(path, kind, example["value"], id=f"{path} {kind} {name}", marks=coming))
+    return found
+
+
+@pytest.fixture(scope="module")
+def full(make_world: Callable[..., World]) -> World:
+    """A service in which every campaign has a live model and one before it."""
+    world = make_world(*CAMPAIGNS.values())
+    for trees in (3, 2):
+        for declared in CAMPAIGNS.values():
+            world.promote(make_model(declared, trees=trees), refresh=False)
+        world.models.refresh()
+    return world
+
+
+def test_it_is_openapi() -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
+    json.dumps(DOCUMENT, allow_nan=False)
+
+
+def test_every_route_is_described_and_every_description_is_a_route() -> None:
+    routes = {(method, re.sub(r"<\w+>", "{}", path)) for method, path, _ in ROUTES}
+    names = "|".join(CAMPAIGNS)
+    described = {(method, re.sub(rf"(?<=/campaigns/)({names})(?=/)|\{{\w+\}}", "{}", path)) for method, path in OPERATIONS}
+    assert routes <= described
+    assert described - routes <= COMING
+
+
+def test_operations_have_names_of_their_own_and_words_for_people() -> None:
+    names = [said["operationId"] for said in OPERATIONS.values()]
+    assert len(set(names)) == len(names)
+    for said in OPERATIONS.values():
+        assert said["summary"], said["operationId"]
+        assert said["description"], said["operationId"]
+
+
+def test_no_object_is_left_open_without_saying_so() -> None:
+    def bare(part: Any, at: str) -> list[str]:
+        if isinstance(part, list):
+            return [found for n, inner in enumerate(part) for found in bare(inner, f"{at}/{n}")]
+        if not isinstance(part, dict):
+            return []
+        inside = [found for key, inner in part.items() if key not in {"example", "examples"} for found in bare(inner, f"{at}/{key}")]
+        return [*inside, at] if part == {"type": "object"} else inside
+
+    described_elsewhere = ("/RowSchema/", "/Document/", "/Manifest/properties/params", "/lineage/properties/params")
+    assert [at for at in bare(DOCUMENT, "") if not any(known in at for known in described_elsewhere)] == []
+
+
+def test_keys_and_refusals_go_together() -> None:
+    for (method, path), said in OPERATIONS.items():
+        statuses = set(said["responses"])
+        if said["security"]:
+            assert {"401", "429", "503"} <= statuses, path
+            assert set(said["x-roles"]) <= set(ROLES)
+            assert ("403" in statuses) == (set(said["x-roles"]) != set(ROLES)), path
+        else:
+            assert not {"401", "403", "429"} & statuses, path
+            assert method == "GET"
+    assert roles_for("GET", "/livez") is None
+    assert OPERATIONS["POST", "/v1/campaigns/small/predictions"]["x-roles"] == ["marketing", "operator"]
+    assert OPERATIONS["GET", "/metrics"]["x-roles"] == ["operator", "auditor"]
+
+
+@pytest.mark.parametrize(("address", "kind", "value"), examples())
+def test_every_example_is_answered(full: World, address: str, kind: str, value: Any) -> None:
+    body = value if isinstance(value, str) else json.dumps(value)
+    reply = full.client.post(address, data=body, content_type=kind)
+    assert reply.status_code == 200, reply.text
+    assert reply.json["errors_total"] == 0
+    assert reply.json["counts"]["refused"] == 0
+
+
+def test_every_example_is_as_its_schema_says() -> None:
+    contract, looked_at = Contract(DOCUMENT), 0
+    bodies = [said["requestBody"]["content"] for said in OPERATIONS.values() if "requestBody" in said]
+    replies = [contract.resolve(reply)["content"] for said in OPERATIONS.values() for reply in said["responses"].values()]
+    for content in [*bodies, *replies]:
+        for kind, said in content.items():
+            values = [example["value"] for example in said.get("examples", {}).values()] + ([said["example"]] if "example" in said else [])
+            for value in values:
+                contract.check_value(said["schema"], value, kind)
+                looked_at += 1
+    assert looked_at > 100
+
+
+LIST = "/v1/campaigns/term-deposit/predictions"
+OUTCOMES = "/v1/campaigns/term-deposit/outcomes"
+ASKED: list[tuple[str, str, dict[str, Any], int]] = [
+    ("POST", LIST, {"json": "rows"}, 200),
+    ("POST", LIST, {"json": "rows", "query_string": {"policy": "top_share", "value": "0.5", "reasons": "0"}}, 200),
+    ("POST", LIST, {"json": "spoilt"}, 200),
+    ("POST", LIST, {"data": b"[", "content_type": "application/json"}, 400),
+    ("POST", "/v1/campaigns/nope/predictions", {"json": "rows"}, 404),
+    ("POST", LIST, {"data": b" " * 11_000_000, "content_type": "text/csv"}, 413),
+    ("POST", LIST, {"data": b"x", "content_type": "text/plain"}, 415),
+    ("POST", LIST, {"json": [7]}, 422),
+    ("POST", LIST, {"json": [{"id": "a"}] * 200}, 422),
+    ("POST", "/v1/campaigns/small/predictions", {"json": "rows"}, 503),
+    ("POST", OUTCOMES, {"json": [{"customer_id": "c1", "label": "yes"}, {"label": 1}]}, 200),
+    ("POST", OUTCOMES, {"data": b"", "content_type": "application/json"}, 400),
+    ("POST", OUTCOMES, {"data": b"x", "content_type": "text/plain"}, 415),
+    ("POST", OUTCOMES, {"json": []}, 422),
+    ("POST", "/v1/campaigns/nope/outcomes", {"json": []}, 404),
+    ("GET", "/v1/campaigns", {}, 200),
+    ("GET", "/v1/campaigns/term-deposit", {}, 200),
+    ("GET", "/v1/campaigns/small", {}, 200),
+    ("GET", "/v1/campaigns/nope", {}, 404),
+    ("GET", "/v1/campaigns/small/schema", {}, 200),
+    ("GET", "/v1/campaigns/nope/schema", {}, 404),
+    ("GET", "/v1/campaigns/term-deposit/model", {}, 200),
+    ("GET", "/v1/campaigns/nope/model", {}, 404),
+    ("GET", "/v1/campaigns/small/model", {}, 503),
+    ("GET", "/v1/predictions/nope", {}, 404),
+    ("GET", "/livez", {}, 200),
+    ("GET", "/readyz", {}, 200),
+    ("GET", "/openapi.json", {}, 200),
+    ("GET", "/", {}, 200),
+    ("GET", "/nope", {}, 404),
+    ("DELETE", "/livez", {}, 405),
+    ("GET", LIST, {}, 405),
+    ("OPTIONS", LIST, {}, 200),
+    ("HEAD", "/livez", {}, 200),
+    ("HEAD", "/nope", {}, 404),
+]
+
+
+@pytest.mark.parametrize(("method", "address", "asked", "status"), ASKED, ids=lambda value: str(value)[:40])
+def test_replies_are_as_described(
+    world: World, rows: list[dict[str, Any]], method: str, address: str, asked: dict[str, Any], status: int
+) -> None:
+    bodies = {"rows": rows, "spoilt": [*rows, 7, {**rows[0], "age": "x", "shoe": 1}]}
+    given = {key: bodies.get(value, value) if key == "json" and isinstance(value, str) else value for key, value in asked.items()}
+    assert world.client.open(address, method=method, **given).status_code == status  # the client holds it against the document
+
+
+def test_every_route_was_asked() -> None:
+    contract = Contract(DOCUMENT)
+    asked = {known[0] for method, address, _, _ in ASKED if (known := contract.operation(method, address)) is not None}
+    concrete = {path for _, path in OPERATIONS if "{" in path or not path.startswith("/v1/campaigns/")}
+    assert concrete - asked - {path for _, path in COMING} <= {"/v1/predictions/{id}"}
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_replies_are_as_described_with_the_database_down(world: World, rows: list[dict[str, Any]], down: bool) -> None:
+    wanted = world.predict(rows).json["predictions"][0]["prediction_id"]
+    world.database.down = down
+    statuses = {
+        world.predict(rows).status_code,
+        world.client.post(OUTCOMES, json=[{"customer_id": "c1", "label": True}]).status_code,
+        world.client.get(f"/v1/predictions/{wanted}").status_code,
+        world.client.get("/readyz").status_code,
+    }
+    assert statuses == {503 if down else 200}
+
+
+def test_records_without_their_model_are_as_described(world: World, rows: list[dict[str, Any]], rival: Model) -> None:
+    wanted = world.predict(rows).json["predictions"][0]["prediction_id"]
+    world.promote(rival)
+    world.models._packages.clear()
+    world.store.objects.clear()
+    assert world.client.get(f"/v1/predictions/{wanted}").json["unexplained"]
+
+
+def test_nullable_values_are_as_described(full: World) -> None:
+    rows = make_rows(CAMPAIGNS["small"], 5)
+    rows[0].update(income=None, region=None)
+    prediction = full.predict({"customers": rows, "reasons": 10}, "small").json["predictions"][0]
+    assert full.client.get(f"/v1/predictions/{prediction['prediction_id']}").json["features"]["income"] is None
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a member that is not described": lambda d: d["components"]["schemas"]["Liveness"]["properties"].pop("status"),
+    "a member that is missing": lambda d: d["components"]["schemas"]["Liveness"]["required"].append("since"),
+    "another type": lambda d: d["components"]["schemas"]["Liveness"]["properties"].update(status={"type": "number"}),
+    "another format": lambda d: d["paths"]["/livez"]["get"]["responses"]["200"].update(content={"text/csv": {"schema": {}}}),
+    "a status that is not described": lambda d: d["paths"]["/livez"]["get"]["responses"].pop("200"),
+    "an operation that is not described": lambda d: d["paths"].pop("/livez"),
+    "a header that is missing": lambda d: d["paths"]["/livez"]["get"]["responses"]["200"]["headers"].update(Age={"required": True}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_the_watch_over_replies_sees(world: World, change: Callable[[dict[str, Any]], object]) -> None:
+    document = deepcopy(DOCUMENT)
+    change(document)
+    reply = world.client.get("/livez")
+    Contract(DOCUMENT).check("GET", "/livez", reply)
+    with pytest.raises(AssertionError):
+        Contract(document).check("GET", "/livez", reply)
+
+
+def test_every_code_is_listed_with_what_to_do() -> None:
+    codes = every_code()
+    assert set(codes) <= set(REMEDIES)
+    assert set(REMEDIES) - set(codes) <= COMING_CODES
+    assert DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == list(codes)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", code) for code in [*codes, *ROW_CODES])
+    waiting: list[type[PropensityError]] = [PropensityError]
+    for kind in waiting:
+        waiting += kind.__subclasses__()
+        assert codes[kind.code].status == kind.status, kind
+
+
+@pytest.mark.parametrize("status", sorted(default_exceptions))
+def test_every_refusal_of_the_web_framework_has_a_stable_code(world: World, status: int) -> None:
+    app = create_app(world.services)
+    app.add_url_rule("/raise", "raise", lambda: _raise(default_exceptions[status]()))
+    reply: Any = app.test_client().get("/raise")
+    assert (reply.status_code, reply.content_type) == (status, "application/problem+json")
+    expected = STATUSES[status].code if status in STATUSES else f"http_{status}"
+    assert reply.json["code"] == expected
+    assert ("Retry-After" in reply.headers) == (status in (429, 503))
+
+
+def test_codes_do_not_depend_on_the_names_that_python_has() -> None:
+    assert {400, 401, 403, 404, 405, 406, 408, 409, 411, 413, 414, 415, 422, 429, 431, 500, 501, 503} <= set(STATUSES)
+    assert len({said.code for said in STATUSES.values()}) == len(STATUSES)
+    assert DataError.code in every_code()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
