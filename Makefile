@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-versio
 # Without compiled files every command would compile hundreds of modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test faults check format up down rollback synth docs lock upgrade clean
+.PHONY: help setup demo test faults check format up down rollback bench synth docs lock upgrade clean
 
 # The command-line tool and the library read each other's files only within one major version.
 CDK := npx --yes aws-cdk@2.1147.0
@@ -61,6 +61,9 @@ down: $(READY) ## stop what `make up` started
 rollback: $(READY) ## put the previous model back: make rollback CAMPAIGN=term-deposit
 	@test -n "$(CAMPAIGN)" || { echo "rollback: name the campaign, as in make rollback CAMPAIGN=term-deposit" >&2; exit 2; }
 	@$(BIN)/propensity rollback "$(CAMPAIGN)"
+
+bench: $(READY) ## speed against peers, as ratios in one run: make bench QUICK=1 takes minutes
+	@QUICK=$(QUICK) $(BIN)/python -m benchmarks
 
 synth: $(READY) ## make the AWS templates into build/cdk: make synth ENV=dev
 	$(CDK) synth --quiet -c env=$(ENV)

@@ -1,0 +1,100 @@
+"""The campaign of the benchmark: twenty features, ten of them categorical, drawn customers with a signal in most of them."""
+
+from decimal import Decimal
+
+from propensity.campaign import Campaign, Categorical, Economics, Label, Numeric
+from propensity.recipe import Choice, Lift, LogNormal, Normal, Poisson, Recipe, Slope, Uniform
+
+REGIONS = tuple(f"region-{number:02d}" for number in range(1, 25))
+BRANCHES = tuple(f"branch-{number:02d}" for number in range(1, 41))
+
+CAMPAIGN = Campaign(
+    name="speed",
+    title="Benchmark",
+    question="Will this customer open a savings plan if we call?",
+    label=Label(column="opened", positive="yes", negative="no"),
+    features=(
+        Categorical("occupation", ("worker", "clerk", "manager", "self-employed", "student", "retired", "unemployed", "unknown")),
+        Categorical("marital", ("single", "married", "divorced", "unknown")),
+        Categorical("education", ("primary", "secondary", "vocational", "bachelor", "master", "unknown")),
+        Categorical("housing", ("owner", "tenant", "family")),
+        Categorical("segment", ("mass", "affluent", "private", "youth")),
+        Categorical("region", REGIONS),
+        Categorical("branch", BRANCHES),
+        Categorical("channel", ("branch", "phone", "web", "mobile")),
+        Categorical("last_outcome", ("none", "refused", "accepted")),
+        Categorical("card", ("none", "debit", "credit", "gold")),
+        Numeric("age", low=18, high=100, unit="years", integer=True),
+        Numeric("income", low=0, high=1_000_000, unit="EUR a year"),
+        Numeric("balance", low=-100_000, high=10_000_000, unit="EUR"),
+        Numeric("tenure", low=0, high=60, unit="years"),
+        Numeric("products", low=0, high=30, integer=True),
+        Numeric("logins", low=0, high=500, unit="a month", integer=True),
+        Numeric("days_since_contact", low=0, high=2_000, unit="days", integer=True),
+        Numeric("contacts", low=0, high=100, integer=True),
+        Numeric("euribor", low=-1, high=10, unit="percent"),
+        Numeric("confidence", low=-100, high=100),
+    ),
+    economics=Economics(contact_cost=Decimal("5"), conversion_value=Decimal("60"), currency="EUR"),
+    recipe=Recipe(
+        first_month="2024-01",
+        months=12,
+        rows=40_000,
+        intercept=-1.6,
+        draws={
+            "occupation": Choice(
+                {
+                    "worker": 24,
+                    "clerk": 22,
+                    "manager": 12,
+                    "self-employed": 8,
+                    "student": 7,
+                    "retired": 19,
+                    "unemployed": 5,
+                    "unknown": 3,
+                }
+            ),
+            "marital": Choice({"single": 36, "married": 47, "divorced": 13, "unknown": 4}),
+            "education": Choice({"primary": 12, "secondary": 30, "vocational": 24, "bachelor": 19, "master": 11, "unknown": 4}),
+            "housing": Choice({"owner": 46, "tenant": 44, "family": 10}),
+            "segment": Choice({"mass": 70, "affluent": 17, "private": 3, "youth": 10}),
+            "region": Choice(dict.fromkeys(REGIONS, 1)),
+            "branch": Choice(dict.fromkeys(BRANCHES, 1)),
+            "channel": Choice({"branch": 22, "phone": 14, "web": 26, "mobile": 38}),
+            "last_outcome": Choice({"none": 78, "refused": 15, "accepted": 7}),
+            "card": Choice({"none": 9, "debit": 52, "credit": 30, "gold": 9}),
+            "age": Normal(47, 16),
+            "income": LogNormal(31_000, 0.5),
+            "balance": LogNormal(3_500, 1.3),
+            "tenure": Uniform(0, 30),
+            "products": Poisson(2.4),
+            "logins": Poisson(11),
+            "days_since_contact": LogNormal(140, 0.8),
+            "contacts": Poisson(1.8),
+            "euribor": Normal(2.6, 0.9),
+            "confidence": Normal(-20, 14),
+        },
+        effects=(
+            Lift("occupation", {"retired": 0.5, "student": 0.6, "worker": -0.3, "unemployed": -0.6}),
+            Lift("marital", {"single": 0.2, "divorced": -0.1}),
+            Lift("education", {"master": 0.4, "bachelor": 0.2, "primary": -0.4}),
+            Lift("housing", {"owner": 0.2, "family": -0.3}),
+            Lift("segment", {"affluent": 0.5, "private": 0.9, "youth": 0.2}),
+            Lift("region", {region: 0.1 * (at % 7 - 3) for at, region in enumerate(REGIONS)}),
+            Lift("branch", {branch: 0.08 * (at % 9 - 4) for at, branch in enumerate(BRANCHES)}),
+            Lift("channel", {"branch": 0.3, "mobile": 0.1, "phone": -0.4}),
+            Lift("last_outcome", {"accepted": 1.5, "refused": -0.5}),
+            Lift("card", {"gold": 0.4, "none": -0.3}),
+            Slope("age", per_unit=0.01, around=47),
+            Slope("income", per_unit=0.000008, around=31_000),
+            Slope("balance", per_unit=0.00002, around=3_500),
+            Slope("tenure", per_unit=0.02, around=15),
+            Slope("products", per_unit=0.15, around=2.4),
+            Slope("logins", per_unit=0.03, around=11),
+            Slope("days_since_contact", per_unit=-0.0008, around=140),
+            Slope("contacts", per_unit=-0.2, around=1.8),
+            Slope("euribor", per_unit=-0.3, around=2.6),
+            Slope("confidence", per_unit=0.01, around=-20),
+        ),
+    ),
+)

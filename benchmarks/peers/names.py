@@ -1,0 +1,3 @@
+"""Names that both sides know."""
+
+MODEL_FOLDER = "BENCHMARK_MODEL_FOLDER"
