@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import api.__main__
 import api.compose
+from api.packages import FirstParse
 from api.services import Services
 from propensity.ports import LoggedRequest, PredictionLog, StoredReply
 from propensity.settings import Settings
@@ -33,8 +34,8 @@ def main() -> int:
     """Serve as ``python -m api`` does."""
     real = api.compose.compose
 
-    def forgetful(settings: Settings) -> Services:
-        services = real(settings)
+    def forgetful(settings: Settings, first_parse: FirstParse) -> Services:
+        services = real(settings, first_parse)
         return replace(services, log=Forgetful(services.log))  # type: ignore[arg-type]
 
     api.compose.compose = forgetful
