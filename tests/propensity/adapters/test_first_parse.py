@@ -50,7 +50,7 @@ def test_a_sound_package_passes_and_is_not_tried_again(model: Model, first_parse
     def fail(*_args: object, **_kwargs: object) -> None:
         raise AssertionError("tried again")
 
-    monkeypatch.setattr(module.subprocess, "Popen", fail)
+    monkeypatch.setattr("propensity.adapters.first_parse.subprocess.Popen", fail)
     first_parse(sealed(model))
 
 
@@ -157,7 +157,7 @@ def test_many_threads_at_once(model: Model, first_parse: FirstParse) -> None:
 
 
 def test_a_child_that_cannot_start_says_nothing_of_the_package(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.sys, "executable", "/nowhere/python")
+    monkeypatch.setattr("propensity.adapters.first_parse.sys.executable", "/nowhere/python")
     with pytest.raises(ProgramFailed):
         FirstParse()(sealed(model))
     monkeypatch.undo()
