@@ -3,7 +3,7 @@
 It is given the encoded canary rows and the booster's bytes, and answers with the margins of those rows. What may be wrong with a
 booster ends or stops this process alone. Nothing is pickled: a line of JSON with sizes, then bytes; back comes a line of JSON.
 
-It holds no secret (its environment is empty), and before it reads a byte of the booster it gives up the right to open files or sockets,
+It holds no secret (its environment says where libraries lie, and nothing more), and before it reads a byte of the booster it gives up the right to open files or sockets,
 to write, to grow and to run on for ever.
 """
 
@@ -32,6 +32,8 @@ def rule_out_needless() -> None:
 def main() -> None:
     """Import, wait for one package, answer, end."""
     rule_out_needless()
+    # What libraries print is no answer.
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr
     import propensity.booster  # noqa: F401  # before the order arrives, so that a child made ready answers at once
 
     line = sys.stdin.buffer.readline(_LARGEST_HEADER)
@@ -40,8 +42,8 @@ def main() -> None:
     header: dict[str, Any] = json.loads(line)
     _give_up(header)
     answer = _look(header, sys.stdin.buffer)
-    sys.stdout.buffer.write(json.dumps(answer).encode())
-    sys.stdout.buffer.flush()
+    answers.write(json.dumps(answer).encode())
+    answers.flush()
     # Without the libraries' own farewells, which may stumble over what they hold.
     os._exit(0)
 

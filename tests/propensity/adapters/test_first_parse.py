@@ -54,6 +54,12 @@ def test_a_sound_package_passes_and_is_not_tried_again(model: Model, first_parse
     first_parse(sealed(model))
 
 
+def test_what_xgboost_prints_is_no_answer(model: Model, first_parse: FirstParse, monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy = "import sys; sys.path[:] = sys.argv[1:]; import propensity.first_parse as f; look = f._look; "
+    monkeypatch.setattr(module, "_PROGRAM", noisy + "f._look = lambda *given: (print('a warning'), look(*given))[1]; f.main()")
+    first_parse(sealed(model))
+
+
 def test_a_child_made_ready_is_used_and_none_is_left(model: Model, first_parse: FirstParse) -> None:
     before = set(children())
     first_parse.prepare()
