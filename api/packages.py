@@ -81,8 +81,8 @@ class Packages:
                 raise type(refused.error)(str(refused.error))
             if key not in self._loading:
                 loading: Future[Model] = Future()
-                self._loading[key] = loading
                 threading.Thread(target=self._load, args=(campaign, key, loading), name="load-model", daemon=True).start()
+                self._loading[key] = loading  # the thread waits for this lock before it takes it out again
             return self._loading[key]
 
     def clear(self) -> None:

@@ -3,8 +3,8 @@
 It is given the encoded canary rows and the booster's bytes, and answers with the margins of those rows. What may be wrong with a
 booster ends or stops this process alone. Nothing is pickled: a line of JSON with sizes, then bytes; back comes a line of JSON.
 
-It holds no secret (its environment says where libraries lie, and nothing more), and before it reads a byte of the booster it gives up the right to open files or sockets,
-to write, to grow and to run on for ever.
+It holds no secret (its environment says where libraries lie, and nothing more), and before it reads a byte of the booster it gives up
+the right to open files or sockets, to write, to grow and to run on for ever.
 """
 
 from __future__ import annotations
