@@ -85,6 +85,11 @@ class Packages:
                 self._loading[key] = loading  # the thread waits for this lock before it takes it out again
             return self._loading[key]
 
+    def forgive(self, campaign: str) -> None:
+        """Look again at once, when next asked, at the packages of this campaign that were refused."""
+        with self._lock:
+            self._refused = {key: refusal for key, refusal in self._refused.items() if key[0] != campaign}
+
     def clear(self) -> None:
         """Forget every package that is kept."""
         with self._lock:

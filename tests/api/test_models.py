@@ -285,6 +285,20 @@ def test_a_promotion_that_was_not_taken_is_named(world: World, rival: Model) -> 
     assert world.client.get("/readyz").json["models"]["term-deposit"]["awaited"] == rival.version
 
 
+def test_a_package_that_was_mended_and_promoted_once_more_is_taken_at_once(world: World, rival: Model) -> None:
+    key = package_key("term-deposit", rival.digest, "model.json")
+    world.promote(rival, refresh=False)
+    world.store.objects[key] = b"{}"
+    world.models.refresh()
+    world.store.objects[key] = rival.model_json
+    world.models.refresh()
+    assert world.models.problems["term-deposit"]
+    world.decide(rival.digest, "promote")
+    world.models.refresh()
+    assert world.models.live("term-deposit").model.digest == rival.digest
+    assert not world.models.problems
+
+
 def test_campaigns_are_loaded_beside_each_other(make_world: Callable[..., World], deposit: Model) -> None:
     """One whose package hangs keeps no other from its promotion."""
     world = make_world()
