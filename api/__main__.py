@@ -6,15 +6,15 @@ import sys
 
 from propensity.adapters.first_parse import FirstParse
 from propensity.errors import PropensityError
-from propensity.first_parse import NEEDLESS
+from propensity.first_parse import rule_out_needless
 
 
 def main() -> int:
     """Returns the process exit code: 0 after a clean end, 1 where requests were cut off, else that of the error."""
     # The first model is parsed in a process of its own, which imports what it needs while this one does the same.
     first_parse = FirstParse()
-    first_parse.prepare()
     try:
+        first_parse.prepare()
         return _serve(first_parse)
     except PropensityError as exc:
         print(f"the scoring service cannot start: {exc}", file=sys.stderr)
@@ -24,7 +24,7 @@ def main() -> int:
 
 
 def _serve(first_parse: FirstParse) -> int:
-    sys.modules.update(dict.fromkeys(NEEDLESS))  # type: ignore[arg-type]  # None is how an import is ruled out
+    rule_out_needless()
     from api import logs
     from api.app import create_app
     from api.compose import compose

@@ -195,6 +195,8 @@ class LiveModels:
         changed = [name for name, mark in marks.items() if name in self._campaigns and mark != self._marks.get(name)]
         for name in changed:
             self._history = MappingProxyType({**self._history, name: tuple(self._ledger.history(name))})
+            # Whoever mends a package and promotes it once more does not wait until it would be looked at again.
+            self._packages.forgive(name)
             # What was read may be newer than the mark: then the next look reads it once more.
             self._marks = {**self._marks, name: marks[name]}
         self._looked_at = self._monotonic()

@@ -81,9 +81,14 @@ class Packages:
                 raise type(refused.error)(str(refused.error))
             if key not in self._loading:
                 loading: Future[Model] = Future()
-                self._loading[key] = loading
                 threading.Thread(target=self._load, args=(campaign, key, loading), name="load-model", daemon=True).start()
+                self._loading[key] = loading  # the thread waits for this lock before it takes it out again
             return self._loading[key]
+
+    def forgive(self, campaign: str) -> None:
+        """Look again at once, when next asked, at the packages of this campaign that were refused."""
+        with self._lock:
+            self._refused = {key: refusal for key, refusal in self._refused.items() if key[0] != campaign}
 
     def clear(self) -> None:
         """Forget every package that is kept."""

@@ -3,8 +3,8 @@
 It is given the encoded canary rows and the booster's bytes, and answers with the margins of those rows. What may be wrong with a
 booster ends or stops this process alone. Nothing is pickled: a line of JSON with sizes, then bytes; back comes a line of JSON.
 
-It holds no secret (its environment is empty), and before it reads a byte of the booster it gives up the right to open files or sockets,
-to write, to grow and to run on for ever.
+It holds no secret (its environment says where libraries lie, and nothing more), and before it reads a byte of the booster it gives up
+the right to open files or sockets, to write, to grow and to run on for ever.
 """
 
 from __future__ import annotations
@@ -23,9 +23,17 @@ NEEDLESS = ("pandas", "sklearn")
 _LARGEST_HEADER = 4096
 
 
+def rule_out_needless() -> None:
+    """Make XGBoost, imported later, do without what it only needs for other data than arrays. For whole processes, at their start."""
+    for name in NEEDLESS:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None is how an import is ruled out
+
+
 def main() -> None:
     """Import, wait for one package, answer, end."""
-    sys.modules.update(dict.fromkeys(NEEDLESS))  # type: ignore[arg-type]  # None is how an import is ruled out
+    rule_out_needless()
+    # What libraries print is no answer.
+    answers, sys.stdout = sys.stdout.buffer, sys.stderr
     import propensity.booster  # noqa: F401  # before the order arrives, so that a child made ready answers at once
 
     line = sys.stdin.buffer.readline(_LARGEST_HEADER)
@@ -34,8 +42,8 @@ def main() -> None:
     header: dict[str, Any] = json.loads(line)
     _give_up(header)
     answer = _look(header, sys.stdin.buffer)
-    sys.stdout.buffer.write(json.dumps(answer).encode())
-    sys.stdout.buffer.flush()
+    answers.write(json.dumps(answer).encode())
+    answers.flush()
     # Without the libraries' own farewells, which may stumble over what they hold.
     os._exit(0)
 
@@ -46,6 +54,8 @@ def _give_up(header: dict[str, Any]) -> None:
         in_use = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
         limit = in_use + int(header["memory_bytes"])
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        # Should memory run short all the same, this process goes, and not the service beside it.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     cpu_s = int(header["cpu_s"])
     used_s = int(sum(os.times()[:2])) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (used_s + cpu_s, used_s + cpu_s + 1))

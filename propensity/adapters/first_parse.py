@@ -136,7 +136,7 @@ def _end(child: subprocess.Popen[bytes] | None) -> None:
 
 def _margins(returncode: int, output: bytes, errors: bytes) -> bytes:
     if returncode < 0:
-        raise ModelDamaged(f"the model package {_how(-returncode)} the process that parsed it first")
+        raise ModelDamaged(f"the model package {_how(-returncode)}")
     if returncode:
         last = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise ProgramFailed(f"the process in which a model package is parsed first ended with code {returncode}: {last[:200]}")
@@ -150,4 +150,6 @@ def _margins(returncode: int, output: bytes, errors: bytes) -> bytes:
 
 
 def _how(number: int) -> str:
-    return "used up the time of" if number in (signal.SIGXCPU, signal.SIGALRM) else f"ended by {signal.Signals(number).name}"
+    if number in (signal.SIGXCPU, signal.SIGALRM):
+        return "took more time than the process that parses it first is given: it hangs, or it is far too large"
+    return f"ended the process that parsed it first ({signal.Signals(number).name})"

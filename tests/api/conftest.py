@@ -93,13 +93,16 @@ class World:
     def promote(self, model: Model, *, refresh: bool = True) -> None:
         """Put a model live."""
         save_package(self.store, model)
-        name = model.campaign.name
+        self.decide(model.digest, "promote", model.campaign.name)
+        if refresh:
+            self.models.refresh()
+
+    def decide(self, digest: str, action: str, name: str = "term-deposit") -> None:
+        """A row in the ledger, and nothing more."""
         sequence = len(self.ledger.history(name)) + 1
         live = self.ledger.live(name)
         replaces = None if live is None else live.model_digest
-        self.ledger.append(Promotion(name, sequence, "promote", model.digest, model.version, replaces, ["passed"], {}, "tester"))
-        if refresh:
-            self.models.refresh()
+        self.ledger.append(Promotion(name, sequence, action, digest, digest[:12], replaces, ["passed"], {}, "tester"))
 
     def predict(self, body: Any, name: str = "term-deposit", **kwargs: Any) -> Any:
         """POST predictions, as JSON."""

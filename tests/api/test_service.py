@@ -23,6 +23,7 @@ from propensity.adapters.prediction_log import PostgresPredictionLog
 from propensity.adapters.promotions import PostgresPromotionLedger
 from propensity.model import Model, save_package
 from propensity.ports import Promotion
+from tests.api.broken_models import broken
 from tests.api.processes import fetch, port_of, process, wait_for
 
 pytestmark = pytest.mark.slow
@@ -128,3 +129,43 @@ def test_a_new_key_and_its_end_reach_a_running_process(stores: Database, databas
     log = (tmp_path / "stderr.txt").read_text()
     assert key[5:13] in log
     assert key[14:] not in log
+
+
+def test_models_that_end_or_stop_their_process_take_nothing_down(
+    stores: Database, database: DatabaseUrls, tmp_path: Path, rows: list[Reply], deposit: Model, rival: Model
+) -> None:
+    """Each is promoted as a broken trainer could do it, under digests that fit. The next sound one is taken as ever."""
+    promote(stores, tmp_path, deposit)
+    key = make_key(database)
+    given = {"PROPENSITY_DATABASE_URL": database.app_url, "PROPENSITY_STORE_URL": tmp_path.as_uri(), "PROPENSITY_RELOAD_S": "0.1"}
+    with process(tmp_path, **given) as child:
+        port = port_of(child)
+
+        def told(key: str) -> Any:
+            return fetch(port, "/readyz")[1]["models"]["term-deposit"][key]
+
+        wait_for(lambda: fetch(port, "/readyz")[0] == 200)
+        wait_for(lambda: told("version") == deposit.version)
+        for name in ("nested", "categories of its own", "a cycle deep down", "a huge number of classes", "empty"):
+            model = broken(deposit, name)
+            promote(stores, tmp_path, model)
+            wait_for(lambda version=model.version: told("awaited") == version and version in str(told("problem")))  # type: ignore[misc]
+            wait_for(lambda: "being loaded" not in told("problem"))
+            assert ask_once(port, rows, key)["model"]["digest"] == deposit.digest
+        promote(stores, tmp_path, rival)
+        wait_for(lambda: told("version") == rival.version)
+        assert (told("problem"), told("awaited")) == (None, None)
+        assert child.poll() is None
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 0
+
+
+def ask_once(port: int, rows: list[Reply], key: str) -> Reply:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    connection.request("POST", URL, json.dumps({"customers": rows[:20], "reasons": 0}), headers)
+    reply = connection.getresponse()
+    found: Reply = json.loads(reply.read())
+    connection.close()
+    assert reply.status == 200, found
+    return found

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from propensity.campaign import Campaign, Gate
-from propensity.errors import ModelError, NoLiveModel
+from propensity.errors import Malformed, ModelError, NoLiveModel, NotFound
 from propensity.ports import Promotion
-from propensity.promotion import judge, previous
+from propensity.promotion import aliases, choose, judge, parse_choice, previous
 from tests.builders import tiny_campaign
 
 NAN = float("nan")
@@ -139,3 +139,62 @@ def test_nothing_live_cannot_be_rolled_back(steps: str) -> None:
 def test_another_campaign_s_history_is_not_looked_at() -> None:
     with pytest.raises(NoLiveModel):
         previous(History("p:a p:b"), "other")
+
+
+def named(steps: str, live: str | None) -> dict[str, str]:
+    rows = History(steps).rows
+    return {alias: row.model_digest[0] for alias, row in aliases(rows, None if live is None else live * 64).items()}
+
+
+@pytest.mark.parametrize(
+    ("steps", "live", "expected"),
+    [
+        ("", None, {}),
+        ("x:a", None, {"challenger": "a"}),
+        ("p:a", None, {"challenger": "a"}),  # promoted, and not loaded yet
+        ("p:a", "a", {"champion": "a"}),
+        ("p:a p:b", "b", {"champion": "b", "previous": "a", "challenger": "a"}),
+        ("p:a p:b", "a", {"champion": "a", "challenger": "b"}),  # b was promoted and not taken
+        ("p:a p:b x:c", "b", {"champion": "b", "previous": "a", "challenger": "c"}),
+        ("p:a x:c p:b", "b", {"champion": "b", "previous": "a", "challenger": "c"}),
+        ("p:a p:b r:a", "a", {"champion": "a", "previous": "b", "challenger": "b"}),
+        ("p:a p:b p:b x:b", "b", {"champion": "b", "previous": "a", "challenger": "a"}),
+        ("p:a x:a", "a", {"champion": "a"}),
+    ],
+)
+def test_aliases(steps: str, live: str | None, expected: dict[str, str]) -> None:
+    assert named(steps, live) == expected
+
+
+def test_a_choice_is_the_newest_decision_on_the_model() -> None:
+    rows = History("p:a x:b p:b x:a").rows
+    assert choose(rows, "b" * 64, "champion").sequence == 3
+    assert choose(rows, "b" * 64, "a" * 12).sequence == 4
+    assert choose(rows, "b" * 64, "a" * 64).sequence == 4
+    assert choose(rows, None, "b" * 12).sequence == 3
+
+
+@pytest.mark.parametrize("choice", ["previous", "c" * 12, "c" * 64, "a" * 11 + "b"])
+def test_what_was_never_decided_on_is_not_found_and_the_reason_names_what_there_is(choice: str) -> None:
+    with pytest.raises(NotFound, match="champion, aaaaaaaaaaaa"):
+        choose(History("p:a").rows, "a" * 64, choice)
+    with pytest.raises(NotFound, match="none"):
+        choose([], None, choice)
+
+
+def test_a_long_history_is_not_listed_in_full() -> None:
+    rows = History(" ".join(f"p:{digit}" for digit in "0123456789abcdef")).rows
+    with pytest.raises(NotFound, match="and 6 older ones") as caught:
+        choose(rows, "f" * 64, "9" * 11 + "a")
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(("wanted", "choice"), [(None, "champion"), ("previous", "previous"), ("0" * 12, "0" * 12), ("f" * 64, "f" * 64)])
+def test_choices(wanted: object, choice: str) -> None:
+    assert parse_choice(wanted) == choice
+
+
+@pytest.mark.parametrize("wanted", ["", "live", "A" * 12, "0" * 13, "0" * 63, "0" * 12 + "\n", 7, False, ["champion"]])
+def test_what_is_no_choice_is_malformed(wanted: object) -> None:
+    with pytest.raises(Malformed, match="champion, previous, challenger"):
+        parse_choice(wanted)

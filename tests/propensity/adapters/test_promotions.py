@@ -46,15 +46,34 @@ def test_the_live_model_is_the_last_that_was_put_live(ledger: PostgresPromotionL
 
 
 def test_a_race_has_one_winner(ledger: PostgresPromotionLedger, campaign: str) -> None:
+    """Fifty at once, twenty times: every place in the sequence has one winner, and all others hear that they lost."""
     together = threading.Barrier(50)
 
-    def promote(digest: str) -> str | None:
-        together.wait()
-        try:
-            return ledger.append(decision(campaign, 1, "promote", digest)).model_digest
-        except PromotionConflict:
-            return None
+    def promote(number: int) -> list[str]:
+        won = []
+        for sequence in range(1, 21):
+            digest = f"m{number}-{sequence}"
+            together.wait()
+            try:
+                won.append(ledger.append(decision(campaign, sequence, "promote", digest)).model_digest)
+            except PromotionConflict:
+                continue
+        return won
 
     with ThreadPoolExecutor(50) as threads:
-        (winner,) = (digest for digest in threads.map(promote, [f"m{i}" for i in range(50)]) if digest)
-    assert [p.model_digest for p in ledger.history(campaign)] == [winner]
+        winners = [digest for won in threads.map(promote, range(50)) for digest in won]
+    history = ledger.history(campaign)
+    assert [p.sequence for p in history] == list(range(1, 21))
+    assert sorted(p.model_digest for p in history) == sorted(winners)
+    live = ledger.live(campaign)
+    assert live is not None
+    assert live.model_digest == history[-1].model_digest
+
+
+def test_marks_tell_campaigns_apart(ledger: PostgresPromotionLedger, campaign: str) -> None:
+    other = f"{campaign}-other"
+    assert campaign not in ledger.marks()
+    ledger.append(decision(campaign, 1, "refuse", "a"))
+    before = ledger.marks()[campaign]
+    ledger.append(decision(other, 1, "promote", "b"))
+    assert ledger.marks()[campaign] == before
