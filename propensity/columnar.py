@@ -27,7 +27,7 @@ MAX_ROWS = 10_000
 _UNKNOWN = -2
 _WHOLE = re.compile(r"-?[0-9]{1,40}")
 _LARGEST_EXACT_INT = 2**53
-_LOOP_VALUES, _LOOP_LENGTH = 64, 32
+_FEW_TEXTS, _LOOP_VALUES, _LOOP_LENGTH = 300, 64, 32
 
 
 class ColumnTable(NamedTuple):
@@ -175,7 +175,7 @@ def _coded_texts(feature: Categorical, texts: Texts) -> CodeArray:
     """Codes of texts by comparing eight bytes at a time, without making a text of any."""
     declared = [(code, value.encode()) for code, value in enumerate(feature.values) if isinstance(value, str)]
     longest = max((len(value) for _, value in declared), default=0)
-    if not declared or longest > _LOOP_LENGTH or len(declared) > _LOOP_VALUES:
+    if len(texts) < _FEW_TEXTS or not declared or longest > _LOOP_LENGTH or len(declared) > _LOOP_VALUES:
         return _coded_list(feature, texts.tolist())
     starts, lengths = texts.starts, texts.lengths
     width = max(1, -(-longest // 8))
@@ -239,10 +239,10 @@ def _ids(ids: Column | None, n: int, first_row: int) -> tuple[Sequence[str], Seq
     if ids is None:
         return list(map(str, range(first_row, first_row + n))), ()
     values = ids.tolist()
-    if n and all(type(value) is str for value in values):
+    if n and ids.valid is None and ids.dictionary is None and isinstance(ids.values, list | Texts):
         texts: list[str] = values  # type: ignore[assignment]
-        lengths = list(map(len, texts))
-        if min(lengths) > 0 and max(lengths) <= ID_LENGTH and "".join(texts).isprintable():
+        lengths = ids.values.lengths if isinstance(ids.values, Texts) else np.fromiter(map(len, texts), dtype=np.int64, count=n)
+        if lengths.min() > 0 and lengths.max() <= ID_LENGTH and "".join(texts).isprintable():
             return texts, ()
     issues: list[RowIssue] = []
     return _check_ids(values, first_row, issues), issues
