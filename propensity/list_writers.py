@@ -6,11 +6,10 @@ schema's metadata in Arrow and Parquet, beside the rest of the summary.
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import chain, groupby, repeat
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,8 +26,9 @@ Values = npt.NDArray[Any] | Sequence[str]
 CODED = ("decision", "band")
 METADATA = "propensity"
 ERROR = "error"
-# Begins with a letter or digit, and again after each semicolon, as `safe_cell` leaves alone.
-_HARMLESS = re.compile(r"[A-Za-z0-9][^;\r\n]*(?:; ?[A-Za-z0-9][^;\r\n]*)*")
+# A text, or what follows a semicolon or line end in one, that begins with anything but a letter or digit.
+_LOOK_CLOSER = re.compile(r"[;\r\n] ?+(?![A-Za-z0-9])")
+_QUOTED = re.compile(r"[,\"\r\n]")
 _JSON = msgspec.json.Encoder()
 
 
@@ -74,22 +74,27 @@ def write_csv(columns: Mapping[str, Values], issues: Sequence[RowIssue] = (), ro
     Each refused row follows as a line of its own, with its number in the column ``row``, what was wrong with it under ``error``, and
     nothing else. Numbers are written with the digits that read back to the same bits.
     """
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow((*columns, ERROR))
-    writer.writerows(zip(*(_cells(values) for values in columns.values()), repeat(""), strict=False))
+    cells = [_cells(values) for values in columns.values()]
+    lines = [",".join(map(_quoted, (*columns, ERROR)))]
+    lines += [f"{line}," for line in map(",".join, zip(*cells, strict=True))]
     for number, found in groupby(issues, key=lambda issue: issue.row):
         what = "; ".join(f"{issue.column}: {issue.message}" if issue.column else issue.message for issue in found)
-        writer.writerow([*(str(number) if name == row else "" for name in columns), safe_cell(what)])
-    return out.getvalue().encode()
+        lines.append(",".join([*(str(number) if name == row else "" for name in columns), _quoted(safe_cell(what))]))
+    return ("\r\n".join(lines) + "\r\n").encode()
 
 
 def _cells(values: Values) -> list[str]:
+    """Cells as they stand in the file."""
     if isinstance(values, np.ndarray):
         # A number begins with a minus at worst, and must stay one.
         return list(map(repr, values.tolist()))
-    harmless = _HARMLESS.fullmatch
-    return [text if harmless(text) else safe_cell(text) for text in values]
+    joined = "\n".join(values)
+    cells = list(map(safe_cell, values)) if _LOOK_CLOSER.search("\n" + joined) else list(values)
+    return list(map(_quoted, cells)) if "," in joined or '"' in joined or "\r" in joined or joined.count("\n") >= len(values) else cells
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if _QUOTED.search(cell) else cell
 
 
 def write_ndjson(

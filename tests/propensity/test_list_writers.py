@@ -17,7 +17,7 @@ from propensity.callsheet import safe_cell
 from propensity.columnar import read_arrow, read_parquet
 from propensity.csv_text import read_csv
 from propensity.errors import RowIssue
-from propensity.list_writers import Values, _cells, write_arrow, write_csv, write_ndjson, write_parquet
+from propensity.list_writers import Values, write_arrow, write_csv, write_ndjson, write_parquet
 from tests.propensity.test_callsheet import PAYLOADS, cells, runs
 
 SUMMARY = {"request_id": "r", "counts": {"received": 3, "scored": 2, "refused": 1}, "errors": [{"row": 2, "message": "ä"}]}
@@ -108,9 +108,11 @@ def test_no_text_of_a_csv_is_taken_for_a_formula(payload: str) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(st.sampled_from("a1 ;=+-@\t\r\n'\"é＝"), max_size=8))
-def test_what_is_not_looked_at_closely_needs_no_closer_look(text: str) -> None:
-    assert _cells([text]) == [safe_cell(text)]
+@given(st.lists(st.text(st.sampled_from("a1 ;=+-@\t\r\n'\"é＝"), max_size=8), max_size=3))
+def test_what_is_not_looked_at_closely_needs_no_closer_look(texts: list[str]) -> None:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerows([["x", safe_cell(text), ""] for text in texts])
+    assert write_csv({"x": ["x"] * len(texts), "text": texts}) == b"x,text,error\r\n" + buffer.getvalue().encode()
 
 
 @settings(max_examples=40, deadline=None)
