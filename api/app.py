@@ -9,7 +9,7 @@ from functools import partial
 
 from flask import Flask, Response, g, request
 
-from api import campaigns, operations, outcomes, predictions, problems, records
+from api import campaigns, docs_page, operations, outcomes, predictions, problems, records
 from api.services import Services
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -26,6 +26,7 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/livez", operations.livez),
     ("GET", "/readyz", operations.readyz),
     ("GET", "/openapi.json", operations.get_openapi),
+    ("GET", "/docs", docs_page.docs),
     ("GET", "/", operations.index),
 )
 
