@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api import campaigns, operations, outcomes, predictions, problems, records
+from api import campaigns, docs_page, operations, outcomes, predictions, problems, records
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
@@ -34,6 +34,7 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/readyz", operations.readyz),
     ("GET", "/metrics", operations.get_metrics),
     ("GET", "/openapi.json", operations.get_openapi),
+    ("GET", "/docs", docs_page.docs),
     ("GET", "/", operations.index),
 )
 

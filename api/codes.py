@@ -140,11 +140,11 @@ ROW_CODES: Mapping[str, str] = {
 
 def every_code() -> dict[str, Code]:
     """Every code by name, sorted. A code of the platform wins over the like-named one of HTTP: its status is the same."""
-    found = {said.code: Code(said.code, status, None, said.meaning) for status, said in STATUSES.items()}
+    found = {said.code: Code(said.code, status, None, said.meaning[0].upper() + said.meaning[1:]) for status, said in STATUSES.items()}
     for kind in _kinds(PropensityError):
         if "code" in vars(kind):
             meaning = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
-            found[kind.code] = Code(kind.code, kind.status, kind.exit_code, meaning[:1].lower() + meaning[1:])
+            found[kind.code] = Code(kind.code, kind.status, kind.exit_code, meaning)
     return dict(sorted(found.items()))
 
 
