@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from propensity.booster import load_booster
 from propensity.campaign import Campaign, Categorical
 from propensity.features import fit_encoding
-from propensity.model import FORMAT, Manifest, Model, canary, categories_of, load_booster
+from propensity.model import FORMAT, Manifest, Model, canary, categories_of
 from propensity.schema import Table, check_rows
 
 Row = dict[str, Any]
