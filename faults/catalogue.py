@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from faults import contract, crashes, hostile, limits, lists, models, outages, races, replay, retries, rights, slow
+from faults import (
+    callers,
+    clocks,
+    contract,
+    crashes,
+    disks,
+    hostile,
+    limits,
+    lists,
+    models,
+    outages,
+    partitions,
+    privacy,
+    races,
+    replay,
+    retries,
+    rights,
+    slow,
+)
 from faults.promise import Promise
 
 CATALOGUE: tuple[Promise, ...] = (
@@ -31,7 +49,13 @@ CATALOGUE: tuple[Promise, ...] = (
     Promise(("R22",), "lists at the limit fit", "RSS under 512 MiB; a million rows in one request refused", limits.r22),
     Promise(("R23",), "limits hold", "bombs and oversize refused, RSS growth under 50 MiB", limits.r23),
     Promise(("R27",), "slow callers cannot stop others", "900 dripping connections: 99 % of livez under 1 s", slow.r27),
+    Promise(("R28",), "a full disk loses nothing", "0 lost, 0 x 500", disks.r28),
+    Promise(("R29",), "a wrong clock loses nothing", "0 lost, 0 x 500", clocks.r29),
+    Promise(("R30",), "a missing partition loses nothing", "0 lost, 0 x 500; the default catches, and is emptied", partitions.r30),
+    Promise(("S3",), "a caller cannot read another's predictions", "404, as for what is not there", callers.s3),
+    Promise(("S4",), "a low role cannot do what it may not", "403 or 404 on every route", callers.s4),
     Promise(("S13",), "the service's role cannot change what was logged", "refused by Postgres", rights.s13),
+    Promise(("S33",), "no customer's value or id in any log", "0 hits of every canary", privacy.s33),
 )
 
 

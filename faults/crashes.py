@@ -76,12 +76,12 @@ def _kill_both(service: Service) -> None:
 
 def r1(world: World, scale: Scale) -> Result:
     """The service is killed."""
-    return _crash(world, scale, scale.of(full=20, short=2), scale.of(full=500, short=40), _kill_service, "the service")
+    return _crash(world, scale, scale.of(full=20, short=1), scale.of(full=500, short=40), _kill_service, "the service")
 
 
 def r2(world: World, scale: Scale) -> Result:
     """Postgres is killed, every process of it."""
-    return _crash(world, scale, scale.of(full=20, short=2), scale.of(full=500, short=40), _kill_postgres, "every process of Postgres")
+    return _crash(world, scale, scale.of(full=20, short=1), scale.of(full=500, short=40), _kill_postgres, "every process of Postgres")
 
 
 def r3(world: World, scale: Scale) -> Result:
@@ -91,7 +91,7 @@ def r3(world: World, scale: Scale) -> Result:
 
 def r15(world: World, scale: Scale) -> Result:
     """The service is asked to end, and another one takes its place: a deployment, or a task that is moved."""
-    times = scale.of(full=20, short=2)
+    times = scale.of(full=20, short=1)
     codes: list[int] = []
     with world.service() as first, Load(first, bodies_of(world, 20), pause_s=0.02) as load:
         old = first

@@ -138,16 +138,18 @@ def r19(world: World, scale: Scale) -> Result:
                 bad.append(f"{what} got {reply.status}")
             elif reply.status == 200 and reply.json()["counts"]["received"] != 2:
                 bad.append(f"{what}: not two rows")
-        for what, reply in _damaged(client, world.rows[:5], scale.of(full=5_000, short=200)):
+        for what, body, reply in _damaged(client, world.rows[:5], scale.of(full=5_000, short=200)):
             statuses[f"damaged {reply.status}"] += 1
             if reply.status >= 500 or not _strict(reply):
                 bad.append(f"{what} got {reply.status}")
+            elif reply.status == 200 and _answers(reply) != _answers(client.call("POST", PREDICTIONS, _rewritten(body), _JSON)):
+                bad.append(f"{what}: read otherwise than Python reads it")
         client.close()
         lives = service.running()
     return Result(
         not bad and lives and unrefused == 0,
         f"{len(bad)} answered otherwise than promised{': ' if bad else ''}{'; '.join(bad[:5])}; {dict(sorted(statuses.items()))}",
-        f"{len(BODIES)} bodies that are no list of customers, {len(VALUES) + len(IDS)} hostile values and ids, and damaged bodies",
+        f"{len(BODIES)} bodies that are no list of customers, {len(VALUES) + len(IDS)} hostile values and ids, and bodies damaged at random, which Python reads alike where they are read at all",
     )
 
 
@@ -158,13 +160,26 @@ def _hostile_rows(client: Client, rows: list[Row], names: tuple[str, ...]) -> It
         yield f"a value of {name}", client.call("POST", f"/v1/campaigns/{CAMPAIGN}/predictions", body, _JSON)
 
 
-def _damaged(client: Client, rows: list[Row], count: int) -> Iterator[tuple[str, Reply]]:
+def _damaged(client: Client, rows: list[Row], count: int) -> Iterator[tuple[str, bytes, Reply]]:
     draw = random.Random(19)  # noqa: S311 - repeatable on purpose
     ways = list(damages().items())
     sound = json.dumps({"customers": rows, "reasons": 1, "policy": {"kind": "profit"}}).encode()
     for number in range(count):
         name, way = ways[number % len(ways)]
-        yield name, client.call("POST", PREDICTIONS, way(sound, draw), _JSON)
+        body = way(sound, draw)
+        yield name, body, client.call("POST", PREDICTIONS, body, _JSON)
+
+
+def _rewritten(body: bytes) -> bytes:
+    """The same document as Python reads and writes it."""
+    return json.dumps(json.loads(body)).encode()
+
+
+def _answers(reply: Reply) -> list[tuple[object, ...]]:
+    """What was answered, without ids that are new in every reply."""
+    found = reply.json()
+    scored = [(p["row"], p["customer_id"], p["score"]) for p in found["predictions"]]
+    return [*scored, *((e["row"], e["column"], e["code"]) for e in found["errors"])]
 
 
 def _is_problem(reply: Reply) -> bool:

@@ -95,9 +95,10 @@ def r11(world: World, scale: Scale) -> Result:
         )
 
 
-def r12(world: World, scale: Scale) -> Result:  # noqa: ARG001
+def r12(world: World, scale: Scale) -> Result:
     """The package is whole, and of a model that must not answer."""
-    packages = wrong(world.model, world.rival)
+    every = wrong(world.model, world.rival)
+    packages = dict(list(every.items())[:: scale.of(full=1, short=3)])
     with world.service(PROPENSITY_RELOAD_S="0.02") as service:
         trial = _Trial(world, service)
         trial.run(packages.items())
