@@ -16,6 +16,8 @@ from benchmarks.servers import PROJECT, Launch, Server, start
 from local.environment import compose
 from local.environment import environ as child_environ
 from local.postgres import EmbeddedPostgres
+from propensity.access import Role, new_key
+from propensity.adapters.api_keys import open_key_store
 from propensity.adapters.database import Database
 from propensity.adapters.migrate import migrate
 from propensity.adapters.object_store import FolderStore
@@ -24,6 +26,7 @@ from propensity.model import Model, save_package
 from propensity.ports import Promotion
 
 READY = "/readyz"
+RATE_PER_S = 1e6
 OURS, NO_LOG = "propensity", "propensity-no-log"
 
 
@@ -77,13 +80,18 @@ def _prepared(folder: Path, server: EmbeddedPostgres, model: Model) -> Home:
     )
     database.close()
     environ = child_environ(settings, mlflow=False, base=given)
-    return Home(folder, server, {**environ, "PYTHONPATH": str(PROJECT)}, authorization())
+    return Home(folder, server, {**environ, "PYTHONPATH": str(PROJECT)}, authorization(urls.owner_url))
 
 
-def authorization() -> dict[str, str]:
-    """The header that the service wants of a caller: the one place where a key comes in. PROPENSITY_API_KEY holds it, if any."""
-    key = os.environ.get("PROPENSITY_API_KEY", "")
-    return {"Authorization": f"Bearer {key}"} if key else {}
+def authorization(owner_url: str) -> dict[str, str]:
+    """The header of a caller that may ask for predictions: a key of this database, its rate limit out of reach."""
+    text, new = new_key("benchmark", Role.MARKETING, by="benchmark", rate_per_s=RATE_PER_S)
+    store, database = open_key_store(owner_url)
+    try:
+        store.add(new)
+    finally:
+        database.close()
+    return {"Authorization": f"Bearer {text}"}
 
 
 def cold_start_s(launch: Launch, logs: Path) -> float:
