@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-versio
 # Without compiled files every command would compile hundreds of modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test check format up down rollback bench synth docs lock upgrade clean
+.PHONY: help setup demo test faults check format up down rollback bench synth docs lock upgrade clean
 
 # The command-line tool and the library read each other's files only within one major version.
 CDK := npx --yes aws-cdk@2.1147.0
@@ -38,6 +38,9 @@ demo: $(READY) ## the main job from nothing to a scored, logged and monitored li
 
 test: $(READY) ## every test
 	@$(BIN)/python -m pytest
+
+faults: $(READY) ## every promise of the scoring service under real faults, in about half an hour: make faults ONLY="R1 R6"
+	@$(BIN)/python -m faults $(ONLY)
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ from flask import Flask, Response, g, request
 from api import campaigns, operations, outcomes, predictions, problems, records
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
+from api.metrics import METHODS, OTHER
 from api.services import Services
 
 logger = logging.getLogger("propensity.api.access")
@@ -85,7 +86,8 @@ def _access(services: Services, known: Mapping[str, Any], status: int, seconds: 
     fields = {
         "event": "request",
         "request_id": known["request_id"],
-        "method": asked.method,
+        # A verb may be any text, too.
+        "method": asked.method if asked.method in METHODS else OTHER,
         # The template, not the address: an address may hold an id.
         "route": None if asked.url_rule is None else asked.url_rule.rule,
         "status": status,

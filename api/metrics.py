@@ -1,6 +1,6 @@
 """What the service counts, for Prometheus. One registry per application; no label ever holds an id, a key or a customer's value.
 
-Every label has few values: routes are templates (all unknown addresses share one), methods are the known ones or ``other``, a campaign
+Every label has few values: routes are templates (all unknown addresses share one), methods are the known ones or ``_OTHER``, a campaign
 is a declared one, a refusal has the ``code`` of its problem. The children of a labelled metric are looked up once and then kept.
 """
 
@@ -30,6 +30,7 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BYTES = (256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 10_485_760)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER = "_OTHER"
 UNMATCHED = "unmatched"
 _LABELS = ("route", "method", "status")
 
@@ -84,7 +85,7 @@ class Metrics:
 
     def request(self, route: str | None, method: str, status: int, *, seconds: float, received: int, sent: int) -> None:
         """Count a request that was answered. ``route`` is its template; None where no route matched."""
-        key = (route or UNMATCHED, method if method in METHODS else "other", status // 100)
+        key = (route or UNMATCHED, method if method in METHODS else OTHER, status // 100)
         found = self._requests.get(key) or self._resolve(key)
         found.seconds.observe(seconds)
         found.received.observe(received)

@@ -35,7 +35,6 @@ ATTRIBUTES = {
     "model": "propensity.model_version",
     "code": "propensity.problem_code",
 }
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class _Off:
@@ -118,10 +117,8 @@ class Tracing:
         traced = _current.get()
         if traced is None:
             return
-        method = fields["method"] if fields["method"] in METHODS else "_OTHER"
-        known = {**fields, "method": method}
-        traced.span.update_name(f"{method} {fields['route']}" if fields["route"] else method)
-        traced.span.set_attributes({name: known[field] for field, name in ATTRIBUTES.items() if known.get(field) is not None})
+        traced.span.update_name(f"{fields['method']} {fields['route']}" if fields["route"] else fields["method"])
+        traced.span.set_attributes({name: fields[field] for field, name in ATTRIBUTES.items() if fields.get(field) is not None})
         if fields["status"] >= 500:
             traced.span.set_status(StatusCode.ERROR)
 

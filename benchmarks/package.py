@@ -14,11 +14,12 @@ import numpy as np
 import xgboost as xgb
 
 from propensity.adapters.object_store import FolderStore
+from propensity.booster import load_booster
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign as campaign_of
 from propensity.errors import DataError, ModelDamaged, NoLiveModel
 from propensity.features import fit_encoding
-from propensity.model import FORMAT, Manifest, Model, canary, categories_of, load_booster, load_package, save_package
+from propensity.model import FORMAT, Manifest, Model, canary, categories_of, load_package, save_package
 from propensity.schema import Table, check_rows
 from propensity.synthetic import generate
 from propensity.version import code_version

@@ -158,7 +158,7 @@ def test_no_caller_can_add_a_label(world: World) -> None:
     labels = {dict(labels)["route"] for labels in found["propensity_http_request_seconds_count"]}
     assert labels <= {path for _, path, _ in ROUTES} | {"unmatched"}
     assert "unmatched" in labels
-    assert {dict(labels)["method"] for labels in found["propensity_http_request_seconds_count"]} == {"GET", "POST", "other"}
+    assert {dict(labels)["method"] for labels in found["propensity_http_request_seconds_count"]} == {"GET", "POST", "_OTHER"}
     assert {dict(labels)["campaign"] for labels in found["propensity_rows_scored_total"]} == set(world.campaigns)
     assert not re.search(r"nope|VERB|x1\d", world.services.metrics.render().decode())
 

@@ -7,14 +7,17 @@ import csv
 import json
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from local.client import call
 from local.environment import prefect_auth
 from local.processes import Processes
+from propensity.access import Role
 from propensity.errors import DataError
 from tests.e2e.conftest import Machine
 
@@ -196,6 +199,43 @@ def test_bad_input_is_one_sentence_and_an_exit_code(machine: Machine, arguments:
 def test_an_unknown_campaign_is_refused_by_the_service(machine: Machine) -> None:
     with pytest.raises(DataError, match="404"):
         machine.call("/v1/campaigns/nothing/predictions", [{}])
+
+
+def test_a_key_opens_the_service_for_its_role_until_it_is_revoked(machine: Machine) -> None:
+    url = f"{machine.api}/v1/campaigns"
+    with pytest.raises(DataError, match="401"):
+        call(url)
+    assert call(url, key=machine.propensity("key").strip())["campaigns"]
+    with pytest.raises(DataError, match="403"):
+        machine.call("/v1/campaigns/term-deposit/outcomes", [{}], role=Role.AUDITOR)
+
+    first = machine.propensity("keys", "create", "crm", "--role", "marketing").strip()
+    _wait(lambda: _accepts(url, first))
+    second = machine.propensity("keys", "rotate", first[5:13], "--overlap-hours", "0").strip()
+    _wait(lambda: _accepts(url, second) and not _accepts(url, first))
+    assert "crm" in machine.propensity("keys", "revoke", second[5:13], "--reason", "the test is over")
+    _wait(lambda: not _accepts(url, second))
+    listed = machine.propensity("keys", "list")
+    assert "the test is over" in listed
+    logs = "".join(path.read_text(encoding="utf-8", errors="replace") for path in (machine.home / "logs").rglob("*") if path.is_file())
+    assert first[5:13] in logs
+    assert first[14:] not in logs + listed
+    assert second[14:] not in logs + listed
+
+
+def _accepts(url: str, key: str) -> bool:
+    try:
+        call(url, key=key)
+    except DataError:
+        return False
+    return True
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize(("error", "printed"), [("ObjectStoreUnavailable", "3"), ("DataError", "DataError 1")])
