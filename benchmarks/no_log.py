@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-import api.__main__
-import api.compose
-from api.packages import FirstParse
-from api.services import Services
-from propensity.ports import LoggedRequest, PredictionLog, StoredReply
-from propensity.settings import Settings
+from propensity.first_parse import NEEDLESS
+
+if TYPE_CHECKING:
+    from api.services import Services
+    from propensity.ports import LoggedRequest, PredictionLog, StoredReply
 
 
 class Forgetful:
@@ -32,14 +32,19 @@ class Forgetful:
 
 def main() -> int:
     """Serve as ``python -m api`` does."""
-    real = api.compose.compose
+    # As the service itself does before its imports, so that both hold the same in memory.
+    sys.modules.update(dict.fromkeys(NEEDLESS))  # type: ignore[arg-type]
+    from api import __main__ as service
+    from api import compose
 
-    def forgetful(settings: Settings, first_parse: FirstParse) -> Services:
-        services = real(settings, first_parse)
+    real = compose.compose
+
+    def forgetful(*args: Any, **kwargs: Any) -> Services:
+        services = real(*args, **kwargs)
         return replace(services, log=Forgetful(services.log))  # type: ignore[arg-type]
 
-    api.compose.compose = forgetful
-    return api.__main__.main()
+    compose.compose = forgetful
+    return service.main()
 
 
 if __name__ == "__main__":

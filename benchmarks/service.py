@@ -26,6 +26,7 @@ from propensity.model import Model, save_package
 from propensity.ports import Promotion
 
 READY = "/readyz"
+RATE_PER_S = 1e6
 OURS, NO_LOG = "propensity", "propensity-no-log"
 
 
@@ -83,11 +84,13 @@ def _prepared(folder: Path, server: EmbeddedPostgres, model: Model) -> Home:
 
 
 def authorization(owner_url: str) -> dict[str, str]:
-    """The header that the service wants of a caller, with a key whose rate no measurement reaches."""
+    """The header of a caller that may ask for predictions: a key of this database, its rate limit out of reach."""
+    text, new = new_key("benchmark", Role.MARKETING, by="benchmark", rate_per_s=RATE_PER_S)
     store, database = open_key_store(owner_url)
-    text, new = new_key("benchmark", Role.OPERATOR, by="benchmark", rate_per_s=1e6)
-    store.add(new)
-    database.close()
+    try:
+        store.add(new)
+    finally:
+        database.close()
     return {"Authorization": f"Bearer {text}"}
 
 
