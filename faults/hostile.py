@@ -149,7 +149,8 @@ def r19(world: World, scale: Scale) -> Result:
     return Result(
         not bad and lives and unrefused == 0,
         f"{len(bad)} answered otherwise than promised{': ' if bad else ''}{'; '.join(bad[:5])}; {dict(sorted(statuses.items()))}",
-        f"{len(BODIES)} bodies that are no list of customers, {len(VALUES) + len(IDS)} hostile values and ids, and bodies damaged at random, which Python reads alike where they are read at all",
+        f"{len(BODIES)} bodies that are no list of customers, {len(VALUES) + len(IDS)} hostile values and "
+        "ids, and bodies damaged at random, which Python reads alike where they are read at all",
     )
 
 
