@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -13,6 +11,7 @@ from flask import Request
 
 from api import media
 from api.strict_json import keys_about, parse_json
+from propensity.csv_text import read_csv
 from propensity.errors import Malformed, RowIssue, TooLarge, UnsupportedMedia
 
 MAX_ROWS = 10_000
@@ -88,7 +87,9 @@ class Posted:
         return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
 
 
-def read_body(mimetype: str, body: bytes, listed_as: str, options: Sequence[str] = (), columns: str | None = None) -> Posted:
+def read_body(
+    mimetype: str, body: bytes, listed_as: str, options: Sequence[str] = (), columns: str | None = None, known: Collection[str] = ()
+) -> Posted:
     """Read a body of any textual format on offer.
 
     Parameters
@@ -99,6 +100,8 @@ def read_body(mimetype: str, body: bytes, listed_as: str, options: Sequence[str]
         Keys that such an object may hold besides.
     columns : str or None
         Key of the columns where a JSON object may hold the list by column.
+    known : collection of str
+        Columns of a CSV that are looked at.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def read_body(mimetype: str, body: bytes, listed_as: str, options: Sequence[str]
     if mimetype == media.NDJSON:
         return _from_lines(body)
     if mimetype == media.CSV:
-        return _from_csv(body)
+        return _from_csv(body, known)
     sent = "without a Content-Type" if not mimetype else "in a format that is not offered here"
     raise UnsupportedMedia(f"the body came {sent}; send it with the header Content-Type: {', '.join(media.TAKEN)}")
 
@@ -190,24 +193,8 @@ def _from_lines(body: bytes) -> Posted:
     return Posted(len(rows), rows, faults=faults)
 
 
-def _from_csv(body: bytes) -> Posted:
-    """Comma-separated with a header, quoted as RFC 4180 says, UTF-8. Empty lines do not count."""
-    try:
-        lines = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        header = next((line for line in lines if line), None)
-        cells = [line for line in lines if line]
-    except UnicodeDecodeError as exc:
-        raise Malformed("the CSV is not UTF-8") from exc
-    except csv.Error as exc:
-        raise Malformed("the CSV cannot be read: a quote is not closed, or stands within a cell that is not quoted") from exc
-    if header is None:
-        return Posted(0, (), text=True)
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise Malformed("the CSV's header holds one column: its cells must be separated by commas")
-    if len(set(header)) != len(header):
-        raise Malformed("the CSV's header names a column twice")
-    refuse_too_many(len(cells))
-    message = f"the row must have {len(header)} cells, as the header has"
-    faults = {at: RowIssue(at + 1, None, "wrong_cell_count", message) for at, row in enumerate(cells) if len(row) != len(header)}
-    rows = [_NO_ROW if at in faults else dict(zip(header, row, strict=True)) for at, row in enumerate(cells)]
-    return Posted(len(rows), rows, text=True, faults=faults)
+def _from_csv(body: bytes, known: Collection[str]) -> Posted:
+    table = read_csv(body, known, max_rows=MAX_ROWS)
+    faults = {at: RowIssue(at + 1, *fault) for at, fault in table.faults.items()}
+    unknown = dict.fromkeys((name for name in table.header if name not in known), [""] * table.n)
+    return Posted(table.n, columns={**table.columns, **unknown}, text=True, faults=faults)

@@ -33,7 +33,7 @@ class _Wrong(Exception):
 def post_outcomes(services: Services, campaign: str) -> Response:
     """Record outcomes; the reply counts them by what became of them."""
     declared = services.campaign(campaign)
-    posted = read_body(request.mimetype, read_request(request), "outcomes")
+    posted = read_body(request.mimetype, read_request(request), "outcomes", known=FIELDS)
     if not posted.n:
         raise RowsInvalid("the list is empty: send at least one outcome")
     latest = services.clock() + CLOCK_SKEW

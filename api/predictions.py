@@ -47,7 +47,7 @@ def post_predictions(services: Services, campaign: str) -> Response:
         if stored is not None:
             return _replay(services, campaign, stored, digest, format_)
     with stage("read"):
-        sent = services.readers[campaign].read(request.mimetype, body)
+        sent = services.readers[campaign].read(request.mimetype, body, request.mimetype_params.get("charset"))
         wanted = wanted_of(declared, {**_from_query(), **sent.options})
     model = services.models.choose(campaign, wanted.model).model
     g.model = model.version

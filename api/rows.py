@@ -12,7 +12,10 @@ import numpy as np
 from api import media
 from api.bodies import MAX_ROWS, NOT_SENT, Posted, read_body
 from api.typed_json import TypedJson
+from propensity.arrow_values import Column
 from propensity.campaign import Campaign
+from propensity.columnar import ColumnTable, check_arrays, read_arrow, read_parquet
+from propensity.csv_text import read_csv
 from propensity.errors import RowIssue, RowsInvalid
 from propensity.schema import Checked, check_rows
 from propensity.scoring import surplus_columns
@@ -65,11 +68,17 @@ class ListReader:
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
+        self._known = frozenset((*campaign.feature_names, id_column(campaign)))
         self._typed = TypedJson(campaign, id_column(campaign), OPTIONS, MAX_ROWS)
 
-    def read(self, mimetype: str, body: bytes) -> ReadPost:
-        """The list. Raises UnsupportedMedia, Malformed, TooLarge."""
+    def read(self, mimetype: str, body: bytes, charset: str | None = None) -> ReadPost:
+        """The list. ``charset``: as the sender declares it, for CSV. Raises UnsupportedMedia, Malformed, TooLarge."""
         mimetype = media.SAME_AS.get(mimetype, mimetype)
+        if mimetype in (media.ARROW, media.ARROW_FILE, media.PARQUET):
+            read = read_parquet if mimetype == media.PARQUET else read_arrow
+            return ReadPost({}, partial(check_table, self._campaign, read(body, self._known, MAX_ROWS)))
+        if mimetype == media.CSV:
+            return ReadPost({}, partial(check_post, self._campaign, read_csv_list(self._campaign, self._known, body, charset)))
         typed = None
         if mimetype == media.JSON:
             typed = self._typed.read(body)
@@ -88,6 +97,11 @@ def check_post(campaign: Campaign, posted: Posted) -> CheckedPost:
         raise RowsInvalid("the list is empty: send at least one row")
     columns = {name: posted.column(name) for name in campaign.feature_names}
     checked = check_rows(campaign, columns, posted.column(id_column(campaign)), posted.n, text=posted.text, missing=NOT_SENT)
+    return _post(campaign, checked, posted)
+
+
+def _post(campaign: Campaign, checked: Checked, posted: Posted) -> CheckedPost:
+    """What HTTP adds to the check: columns that are not used, or must not be sent."""
     surplus = surplus_columns(campaign, posted.names(), id_column(campaign))
     refused = _refused(posted, surplus) if campaign.unexpected_columns == "refuse" else []
     whole = _with(checked, posted.n, posted.faults, refused)
@@ -95,6 +109,28 @@ def check_post(campaign: Campaign, posted: Posted) -> CheckedPost:
         raise RowsInvalid(f"none of the {posted.n:,} rows can be used; errors says why, row by row", whole.issues)
     ignored = {} if campaign.unexpected_columns == "refuse" else surplus
     return CheckedPost(whole, ignored, posted.columnar)
+
+
+def read_csv_list(campaign: Campaign, known: frozenset[str], body: bytes, charset: str | None) -> Posted:
+    """A CSV as any spreadsheet writes it, by column. Raises Malformed, TooLarge."""
+    table = read_csv(body, known, campaign.numeric, encoding=charset, max_rows=MAX_ROWS)
+    faults = {at: RowIssue(at + 1, *fault) for at, fault in table.faults.items()}
+    unread = dict.fromkeys((name for name in table.header if name not in known), [NOT_SENT] * table.n)
+    return Posted(table.n, columns={**table.columns, **unread}, text=True, faults=faults)
+
+
+def check_table(campaign: Campaign, table: ColumnTable) -> CheckedPost:
+    """Validate a list that came as Arrow or Parquet. Raises RowsInvalid for an empty list and where no row can be used."""
+    if not table.n:
+        raise RowsInvalid("the list is empty: send at least one row")
+    checked = check_arrays(campaign, table.columns, _ids_of(campaign, table), table.n)
+    return _post(campaign, checked, Posted(table.n, columns=dict.fromkeys(table.header, ())))
+
+
+def _ids_of(campaign: Campaign, table: ColumnTable) -> Column:
+    ids = table.columns.get(id_column(campaign))
+    # A row without an id is refused here, as in every other format; only files are given ids.
+    return Column(np.zeros(table.n), np.zeros(table.n, dtype=np.bool_)) if ids is None else ids
 
 
 def shown(columns: Mapping[str, str]) -> list[dict[str, str]]:

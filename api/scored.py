@@ -15,6 +15,7 @@ from api.replies import encode, errors_json
 from api.rows import CheckedPost, shown
 from propensity.decision import as_json
 from propensity.explain import Reason
+from propensity.list_writers import write_arrow, write_csv, write_ndjson, write_parquet
 from propensity.scoring import ScoredList
 
 CENT = Decimal("0.01")
@@ -46,12 +47,23 @@ def scored_reply(request_id: str, post: CheckedPost, scored: ScoredList, *, want
         columns.append(scored.reasons)
     kind = ExplainedPrediction if reasons else Prediction
     head = _head(request_id, post, scored)
-    assert wanted == media.JSON
-    if post.columnar:
-        answers: dict[str, Any] = {"columns": dict(zip(kind.__struct_fields__, columns, strict=True))}
-    else:
-        answers = {"predictions": list(map(kind, *columns))}
-    return encode({**head, **answers, **errors_json(scored.issues)})
+    if wanted == media.JSON:
+        if post.columnar:
+            answers: dict[str, Any] = {"columns": dict(zip(kind.__struct_fields__, columns, strict=True))}
+        else:
+            answers = {"predictions": list(map(kind, *columns))}
+        return encode({**head, **answers, **errors_json(scored.issues)})
+    by_name: dict[str, Any] = dict(zip(kind.__struct_fields__, columns, strict=True))
+    if wanted == media.NDJSON:
+        return write_ndjson(by_name, scored.issues, head)
+    if reasons:
+        by_name["reasons"] = ["; ".join(reason.text for reason in why) for why in scored.reasons]
+    by_name |= {"row": scored.table.rows, "score": scored.scores}
+    by_name |= {"rank": scored.decision.rank, "expected_profit": scored.decision.expected_profit}
+    if wanted == media.CSV:
+        return write_csv(by_name, scored.issues)
+    write = write_arrow if wanted == media.ARROW else write_parquet
+    return write(by_name, {**head, **errors_json(scored.issues)})
 
 
 def _head(request_id: str, post: CheckedPost, scored: ScoredList) -> dict[str, Any]:
