@@ -7,7 +7,7 @@ from typing import Any
 
 from api.openapi import examples
 from api.openapi.parts import CSV, HTML, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
-from api.openapi.requests import REPLY_FORMATS, outcomes_body, prediction_parameters, predictions_body
+from api.openapi.requests import REPLY_FORMATS, model_parameter, outcomes_body, prediction_parameters, predictions_body
 from api.openapi.responses import done, refusals
 from api.openapi.roles import ROLES, roles_for
 from api.openapi.schemas import PREDICTION_ID
@@ -19,6 +19,7 @@ TAGS = {
     "Records": "What was asked and answered, and why.",
     "Operation": "Health, metrics and this description.",
 }
+MODEL_TOLD = "Its manifest and the importance of its features: of the live one, or of the one that `model` names."
 
 
 def paths(campaigns: Mapping[str, Campaign]) -> Json:
@@ -80,7 +81,8 @@ def _campaign_paths(names: list[str]) -> Json:
         ("", "listCampaigns", "Every campaign", "With its live model and links.", JSON, "Campaigns", ()),
         ("/{campaign}", "getCampaign", "One campaign in full", "Features, economics, policy, live model.", JSON, "CampaignInFull", (404,)),
         ("/{campaign}/schema", "getRowSchema", "What a row must look like", "As JSON Schema.", SCHEMA, "RowSchema", (404,)),
-        ("/{campaign}/model", "getModel", "The live model", "Its manifest and feature importance.", JSON, "ModelInFull", (404, 503)),
+        ("/{campaign}/model", "getModel", "A model in full", MODEL_TOLD, JSON, "ModelInFull", (400, 404, 503)),
+        ("/{campaign}/models", "listModels", "Models to choose from", "The one decided on last first.", JSON, "Models", (404, 503)),
     ]
     return {
         f"/v1/campaigns{path}": {
@@ -92,7 +94,7 @@ def _campaign_paths(names: list[str]) -> Json:
                 description,
                 {"200": done(summary, {kind: {"schema": ref(schema)}})},
                 errors,
-                parameters=[chosen] if path else [],
+                parameters=[*([chosen] if path else []), *([model_parameter()] if path.endswith("/model") else [])],
             )
         }
         for path, operation_id, summary, description, kind, schema, errors in rows

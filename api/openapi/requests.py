@@ -150,14 +150,20 @@ def prediction_parameters() -> list[Json]:
             "whom to contact; the campaign's own policy where it is left out",
         ),
         ("value", {**NUMBER, "minimum": 0}, "goes with the policies top_share, budget and threshold"),
-        ("reasons", _reasons(), "as in a JSON body"),
-        ("model", _model(), "as in a JSON body"),
+        ("reasons", _reasons(), "how many reasons each prediction carries"),
     ]
     return [
         {"$ref": "#/components/parameters/IdempotencyKey"},
         {"$ref": "#/components/parameters/ContentEncoding"},
         *[{"name": name, "in": "query", "description": told, "schema": schema} for name, schema, told in given],
+        model_parameter(),
     ]
+
+
+def model_parameter() -> Json:
+    """The model that a request asks for, in its address."""
+    told = "which model: champion (the live one), previous, challenger, a version or a digest"
+    return {"name": "model", "in": "query", "description": told, "schema": _model()}
 
 
 def parameters() -> Json:

@@ -30,6 +30,7 @@ from api.openapi.responses import problem_schema
 from propensity.campaign import LARGEST_BUDGET, PolicyKind
 from propensity.decision import BANDS
 from propensity.model import Manifest
+from propensity.promotion import ALIASES
 from propensity.schema import ID_LENGTH
 
 DIGEST: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
@@ -68,6 +69,7 @@ def schemas() -> Json:
         "Feature": _feature(),
         "LiveModel": _live_model(),
         "ModelInFull": _model_in_full(),
+        "Models": record({"campaign": TEXT, "models": array(_choice())}),
         "Manifest": _manifest(),
         "PredictionRecord": _prediction_record(),
         "RowSchema": _row_schema(),
@@ -177,7 +179,9 @@ def _outcome_counts() -> Json:
 
 
 def _campaign() -> Json:
-    links = {name: {"type": "string", "format": "uri-reference"} for name in ("self", "schema", "model", "predictions", "outcomes")}
+    links = {
+        name: {"type": "string", "format": "uri-reference"} for name in ("self", "schema", "model", "models", "predictions", "outcomes")
+    }
     return {
         "name": TEXT,
         "title": TEXT,
@@ -233,7 +237,7 @@ def _live_model() -> Json:
             "trained_rows": COUNT,
             "since": nullable(TIME),
             "promoted_by": TEXT,
-            "action": said("how it went live", one_of_texts("promote", "rollback")),
+            "action": said("the decision on it", one_of_texts("promote", "rollback", "refuse")),
             "replaces": said("digest of the model before it", nullable(DIGEST)),
         }
     )
@@ -243,9 +247,24 @@ def _model_in_full() -> Json:
     return record(
         {
             "campaign": TEXT,
-            "live": ref("LiveModel"),
-            "manifest": ref("Manifest"),
+            "model": said("the one that was asked for", ref("LiveModel")),
+            "live": said("the one that answers where a request names none", nullable(ref("LiveModel"))),
+            "manifest": said("of the one that was asked for", ref("Manifest")),
             "importance": mapping(SCORE, "share of the total gain per feature, largest first; sums to one"),
+        }
+    )
+
+
+def _choice() -> Json:
+    return record(
+        {
+            "version": VERSION,
+            "digest": DIGEST,
+            "aliases": said("what names it at present", array(one_of_texts(*ALIASES))),
+            "action": said("the last decision on it", one_of_texts("promote", "rollback", "refuse")),
+            "since": said("when that was", nullable(TIME)),
+            "decided_by": TEXT,
+            "reasons": array(TEXT),
         }
     )
 
@@ -289,7 +308,7 @@ def _prediction_record() -> Json:
         "unexplained": said("why there is no explanation; null where there is one", nullable(TEXT)),
     }
     told = "What was asked, what was answered, why, and which data, model and code produced it."
-    return record(properties, optional=("caller",), description=told)
+    return record(properties, description=told)
 
 
 def _lineage() -> Json:
@@ -314,12 +333,20 @@ def _row_schema() -> Json:
 
 def _readiness() -> Json:
     check = record({"ok": FLAG, "reason": nullable(TEXT)})
-    model = record({"version": nullable(VERSION), "problem": nullable(TEXT)})
+    model = record(
+        {
+            "version": nullable(VERSION),
+            "since": said("when it was promoted", nullable(TIME)),
+            "awaited": said("the model that was promoted since and is not live yet", nullable(VERSION)),
+            "problem": nullable(TEXT),
+        }
+    )
+    ledger = record({"problem": nullable(TEXT), "seconds_since_read": said("null before the first look", nullable(NUMBER))})
     return record(
         {
             "status": one_of_texts("ready", "not ready"),
-            "checks": record({"process": check, "database": check, "live_model": check, "api_keys": check}, optional=("api_keys",)),
+            "checks": record({"process": check, "database": check, "live_model": check, "api_keys": check}),
             "models": mapping(model, "by campaign"),
-            "promotions": said("whether the history of promotions can be read", record({"problem": nullable(TEXT)})),
+            "promotions": said("whether the history of promotions can be read", ledger),
         }
     )
