@@ -133,7 +133,7 @@ def test_a_request_is_tried_with_a_key(browser: Browser, served: tuple[World, st
         asked.get_by_label("Idempotency-Key").fill("")
         send(page, LIST)
         expect(asked.locator("pre")).to_contain_text('"scored": 2')
-        asked.get_by_label("Text of the body").fill("nonsense")
+        asked.get_by_label("Text of the body").fill("id,age\nx,1\n")
         send(page, LIST)
         expect(asked.locator("output")).to_contain_text("422")
         expect(asked.locator("pre")).to_contain_text('"code": "rows_invalid"')
