@@ -19,6 +19,11 @@ TAGS = {
     "Records": "What was asked and answered, and why.",
     "Operation": "Health, metrics and this description.",
 }
+NDJSON_TOLD = (
+    'One prediction a line, then `{"error": ...}` for each thing that was wrong, last `{"summary": ...}` with the rest of the reply.'
+)
+CSV_TOLD = "A header, one prediction a line, then a line for each refused row with its number under `row` and what was wrong under `error`."
+TABLE_TOLD = "One prediction a row; the rest of the reply, refused rows included, is JSON in the metadata's entry `propensity`."
 MODEL_TOLD = "Its manifest and the importance of its features: of the live one, or of the one that `model` names."
 
 
@@ -40,9 +45,9 @@ def _post_predictions(name: str, campaign: Campaign) -> Json:
                 "columns": {"summary": "To columns", "value": examples.scored_columns(campaign)},
             },
         },
-        NDJSON: {"schema": said("one prediction a line, as under `predictions`", TEXT)},
-        CSV: {"schema": said("a header, then one prediction a line", TEXT)},
-        **{kind: {"schema": said("one prediction a row", {"contentMediaType": kind})} for kind in REPLY_FORMATS[3:]},
+        NDJSON: {"schema": said(NDJSON_TOLD, TEXT)},
+        CSV: {"schema": said(CSV_TOLD, TEXT)},
+        **{kind: {"schema": said(TABLE_TOLD, {"contentMediaType": kind})} for kind in REPLY_FORMATS[3:]},
     }
     return _operation(
         ("POST", "/v1/campaigns/{campaign}/predictions"),
