@@ -111,9 +111,9 @@ class Transport:
         )
         try:
             pieces = []
-            for piece in reply.stream(PIECE_BYTES, decode_content=True):
+            # What is there, not as much as was asked for: each wait for bytes has its limit, and a reply that drips meets the deadline.
+            while piece := reply.read1(PIECE_BYTES, decode_content=True):
                 pieces.append(piece)
-                # Each wait for bytes has its limit; a reply that drips would still outlast the deadline.
                 if self.monotonic() > deadline:
                     raise urllib3.exceptions.TimeoutError("the deadline passed while the reply came in")
         except BaseException:
