@@ -52,7 +52,7 @@ class Transport:
     """
 
     base_url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # the key is among them
     timeout_s: float
     pool: urllib3.PoolManager
     sleep: Callable[[float], None] = time.sleep

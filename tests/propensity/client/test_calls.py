@@ -347,7 +347,8 @@ def test_a_key_that_cannot_be_one_is_refused_and_no_key_is_shown(key: str) -> No
     with pytest.raises(NotSendable, match="key") as refusal:
         Client("http://127.0.0.1:1", key)
     assert not key or key not in str(refusal.value)
-    assert "prop_secret" not in repr(Client("http://127.0.0.1:1", "prop_secret"))
+    client = Client("http://127.0.0.1:1", "prop_secret")
+    assert "prop_secret" not in repr(client) + repr(client._transport)
 
 
 def test_the_client_stands_alone() -> None:
