@@ -52,7 +52,7 @@ class Transport:
     """
 
     base_url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # the key is among them
     timeout_s: float
     pool: urllib3.PoolManager
     sleep: Callable[[float], None] = time.sleep
@@ -111,9 +111,9 @@ class Transport:
         )
         try:
             pieces = []
-            for piece in reply.stream(PIECE_BYTES, decode_content=True):
+            # What is there, not as much as was asked for: each wait for bytes has its limit, and a reply that drips meets the deadline.
+            while piece := reply.read1(PIECE_BYTES, decode_content=True):
                 pieces.append(piece)
-                # Each wait for bytes has its limit; a reply that drips would still outlast the deadline.
                 if self.monotonic() > deadline:
                     raise urllib3.exceptions.TimeoutError("the deadline passed while the reply came in")
         except BaseException:

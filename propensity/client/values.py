@@ -62,6 +62,8 @@ def _plain(value: Any, row: int, column: str) -> Any:
         raise NotSendable(f"row {row}, {column}: {NO_DATES}")
     if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
+        if type(value) in _AS_IS:
+            return value
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return None
     if isinstance(value, float | Decimal):
