@@ -4,7 +4,7 @@
 
 BIN := .venv/bin
 READY := .venv/.installed
-SETS := api lambda flows infra dev bootstrap
+SETS := api tracing client lambda flows infra dev bootstrap
 LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 # Without compiled files every command would compile hundreds of modules again.
