@@ -97,20 +97,13 @@ class Engine:
             trees = read_trees(model_json)
             if trees.depth > MAX_DEPTH:
                 raise NotFlat(f"the trees have more than {MAX_DEPTH} levels")
-            return self._with_base(trees)
+            rows = probe_rows(trees, PROBE_ROWS)
+            if not _same_bits(trees.margin(rows), self._margin_by_xgboost(rows)):
+                raise NotFlat("they differ from XGBoost on rows made of their own thresholds")
+            return trees
         except NotFlat as exc:
             self._note(f"flat trees are not used: {exc}")
             return None
-
-    def _with_base(self, trees: Trees) -> Trees:
-        """The trees above the base that gives XGBoost's bits: C libraries may round a logarithm to either side."""
-        rows = probe_rows(trees, PROBE_ROWS)
-        sound = self._margin_by_xgboost(rows)
-        for base in (trees.base, np.nextafter(trees.base, np.float32(-np.inf)), np.nextafter(trees.base, np.float32(np.inf))):
-            tried = trees.with_base(base)
-            if _same_bits(tried.margin(rows), sound):
-                return tried
-        raise NotFlat("they differ from XGBoost on rows made of their own thresholds")
 
     def _prepared(self) -> Tables | None:
         with self._lock:

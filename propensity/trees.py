@@ -7,13 +7,14 @@ one level at a time, each step a few array operations over all of them.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xgboost as xgb
 
 Positions = npt.NDArray[np.intp]
 Floats32 = npt.NDArray[np.float32]
@@ -96,10 +97,6 @@ class Trees:
             at += flat.take(asked)
         return at
 
-    def with_base(self, base: np.float32) -> Trees:
-        """The same trees above another base."""
-        return replace(self, base=base)
-
 
 def read_trees(model_json: bytes) -> Trees:
     """The trees of an XGBoost model in JSON.
@@ -107,15 +104,15 @@ def read_trees(model_json: bytes) -> Trees:
     Raises NotFlat where it is not a sum of scalar trees with numeric splits under ``binary:logistic``.
     """
     try:
-        learner = json.loads(model_json)["learner"]
+        whole = json.loads(model_json)
+        learner = whole["learner"]
         _refuse_other_kinds(learner)
         model = learner["gradient_booster"]["model"]
         parts = _Nodes.of(model["trees"])
         features = int(learner["learner_model_param"]["num_feature"])
-        base = _base_margin(learner["learner_model_param"]["base_score"])
-    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as exc:
+        return _flat(parts, features, _base_margin(whole, features))
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError, xgb.core.XGBoostError) as exc:
         raise exc if isinstance(exc, NotFlat) else NotFlat("the booster's JSON is not laid out as XGBoost 3 writes it") from exc
-    return _flat(parts, features, base)
 
 
 def _refuse_other_kinds(learner: Mapping[str, Any]) -> None:
@@ -134,12 +131,31 @@ def _refuse_other_kinds(learner: Mapping[str, Any]) -> None:
         raise NotFlat("the booster's leaves are vectors")
 
 
-def _base_margin(base_score: str) -> np.float32:
-    """Log-odds of the stored probability, which is text such as ``[5.0225E-1]``; the last bit is the C library's affair."""
-    share = np.float32(float(base_score.strip("[]")))
-    if not 0 < share < 1:
-        raise NotFlat("the booster's base score is not a probability")
-    return np.float32(-math.log(np.float32(1) / share - np.float32(1)))
+def _base_margin(whole: Mapping[str, Any], features: int) -> np.float32:
+    """The margin before the first tree, as XGBoost itself computes it: that of the same booster with one leaf of value -0 for all trees.
+
+    It is the log-odds of a stored probability, by a logarithm of XGBoost's own C library: another one may round to the next number, which
+    shows in the margin of one row in thousands. To add -0 changes no number, and keeps the sign of a base of -0.
+    """
+    learner = whole["learner"]
+    model = learner["gradient_booster"]["model"]
+    first = model["trees"][0]
+    leaf = {name: part[:1] if isinstance(part, list) else part for name, part in first.items()}
+    leaf |= {"left_children": [-1], "right_children": [-1], "split_conditions": [-0.0], "base_weights": [-0.0]}
+    leaf["tree_param"] = {**first["tree_param"], "num_nodes": "1", "num_deleted": "0"}
+    alone = {
+        "trees": [leaf],
+        "tree_info": [0],
+        "iteration_indptr": [0, 1],
+        "gbtree_model_param": {"num_parallel_tree": "1", "num_trees": "1"},
+    }
+    stump = {**whole, "learner": {**learner, "gradient_booster": {**learner["gradient_booster"], "model": {**model, **alone}}}}
+    booster = xgb.Booster({"nthread": 1})
+    booster.load_model(bytearray(json.dumps(stump).encode()))
+    base: np.float32 = booster.inplace_predict(np.zeros((1, features), dtype=np.float32), predict_type="margin")[0]
+    if not np.isfinite(base):
+        raise NotFlat("the booster's base score is not a probability between 0 and 1")
+    return base
 
 
 @dataclass(frozen=True)
@@ -176,14 +192,20 @@ class _Nodes:
 
 
 def _float32(numbers: npt.NDArray[Any]) -> Floats32:
-    """The float32 values that were written in decimal. Raises NotFlat where reading by way of float64 could round to a neighbour."""
+    """The float32 numbers that XGBoost wrote as at most nine decimal digits.
+
+    They were read as float64. To round once more gives another number than reading at once only where float64 rounded to a point half-way
+    between two float32 that the decimal did not mean. Raises NotFlat for such a number, and for one that is not finite.
+    """
     wide = numbers.astype(np.float64)
     if not (np.abs(wide) <= np.finfo(np.float32).max).all():
         raise NotFlat("the booster holds a number that is not finite")
     narrow = wide.astype(np.float32)
-    gap = np.spacing(np.abs(narrow)).astype(np.float64)
-    if (np.abs(np.abs(wide - narrow) / gap - 0.5) < 1e-6).any():
-        raise NotFlat("the booster holds a number half-way between two of XGBoost's own")
+    with np.errstate(over="ignore"):
+        next_one = np.nextafter(narrow, np.where(wide > narrow, np.inf, -np.inf).astype(np.float32))
+        half_way = wide[(wide != narrow) & (wide == (narrow.astype(np.float64) + next_one) / 2)]
+    if any(Fraction(repr(number)) != Fraction(number) for number in half_way.tolist()):
+        raise NotFlat("the booster holds a number that float64 cannot tell from one half-way between two others")
     return narrow
 
 
