@@ -45,6 +45,15 @@ def test_a_probability_has_the_same_bits_alone_and_in_any_list(margins: list[flo
     assert calibration.probability(np.repeat(sent, 2)[::2]).tobytes() == alone.tobytes()
 
 
+@given(st.floats(allow_nan=False, width=32), st.floats(0.01, 5), st.floats(-5, 5))
+def test_one_margin_has_the_bits_of_a_list(margin: float, slope: float, offset: float) -> None:
+    calibration = Calibration(slope, offset)
+    assert (
+        calibration.probability(np.array([margin], np.float32)).tobytes()
+        == calibration.probability(np.array([margin] * 2, np.float32))[:1].tobytes()
+    )
+
+
 PRINT_BITS = """
 import hashlib
 import numpy as np

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
-from propensity.explain import Reason, describe, global_effects, reasons
+from propensity.explain import Reason, describe, global_effects, reasons, top_reasons
 from propensity.model import Model
 from tests.builders import one_row, table_of, tiny_campaign, tiny_table
 
@@ -31,6 +32,29 @@ def test_a_reason_holds_the_customer_s_own_value_and_effect(model: Model) -> Non
 def test_reasons_do_not_depend_on_the_other_rows(model: Model) -> None:
     whole = reasons(model, TABLE, 3)
     assert [reasons(model, TABLE.take(np.array([at])), 3)[0] for at in range(40)] == whole
+
+
+@pytest.mark.parametrize("top", [1, 3, 5, 50])
+def test_the_top_reasons_are_those_of_a_full_sort_that_keeps_the_declared_order_of_equals(
+    model: Model, top: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    matrix = model.encode(TABLE)
+    effects = np.random.default_rng(1).choice([-0.5, 0.0, 0.25, 0.5], (len(TABLE), 6))
+    monkeypatch.setattr(Model, "fast_contributions", lambda *_: effects)
+    picked, strengths = top_reasons(model, matrix, top)
+    order = np.argsort(-np.abs(effects[:, :-1]), axis=1, kind="stable")[:, :top]
+    assert picked.tolist() == order.tolist()
+    assert strengths.tolist() == np.take_along_axis(effects[:, :-1], order, axis=1).tolist()
+
+
+def test_reasons_agree_with_the_contributions_that_xgboost_computes(model: Model) -> None:
+    sound = model.contributions(TABLE)
+    np.testing.assert_allclose(model.fast_contributions(model.encode(TABLE)), sound, atol=1e-5)
+
+
+def test_a_reason_is_written_as_the_object_of_a_reply() -> None:
+    expected = b'{"feature":"job","value":"pilot","effect":-0.5,"direction":"lowers","text":"job = pilot lowers the score"}'
+    assert msgspec.json.encode(Reason("job", "pilot", -0.5)) == expected
 
 
 def test_no_reasons_asked_or_no_rows(model: Model) -> None:

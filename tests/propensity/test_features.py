@@ -92,6 +92,14 @@ def test_ranks_for_what_is_now_a_number_are_refused() -> None:
         Encoding({"job": (0, 1, 2, 3), "region": (0, 1, 2)}).matrix(table)
 
 
+def test_an_encoding_that_met_one_campaign_checks_another_campaign_after_it() -> None:
+    encoding = Encoding({"job": (3, 2, 1, 0), "region": (2, 0, 1)})
+    assert encoding.matrix(tiny_table(4)).tobytes() == encoding.matrix(tiny_table(4)).tobytes()
+    campaign = replace(CAMPAIGN, features=(*CAMPAIGN.features[:-1], Numeric("region", 0, 100)))
+    with pytest.raises(ModelDamaged, match="region"):
+        encoding.matrix(table_of(campaign, {name: [value] for name, value in one_row().items()}, 1))
+
+
 @given(st.integers(0, 1_000), st.integers(1, 60))
 def test_a_row_is_encoded_alone_as_in_any_list(seed: int, n: int) -> None:
     table = tiny_table(n, seed)

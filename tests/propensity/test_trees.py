@@ -80,6 +80,15 @@ def test_the_base_is_xgboost_s_own_logarithm() -> None:
         assert read_trees(as_json(made)).base == margin(made, rows(1))[0]
 
 
+def test_a_base_of_minus_zero_keeps_its_sign() -> None:
+    """A base score of one half is log-odds of -0, which shows where every leaf is -0 as well."""
+    data = xgb.DMatrix(rows(60), np.arange(60) % 2, nthread=1)
+    made = xgb.train({"objective": "binary:logistic", "nthread": 1, "gamma": 1e9, "base_score": 0.5, "eta": 0.1}, data, 1)
+    trees = read_trees(as_json(made))
+    assert np.signbit(trees.base)
+    assert trees.margin(rows(5)).tobytes() == margin(made, rows(5)).tobytes()
+
+
 def test_threads_share_the_trees() -> None:
     trees, matrix = trees_of("as trained here"), rows(400, seed=9)
     whole = trees.margin(matrix)
