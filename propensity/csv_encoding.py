@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from functools import cache
 
 from propensity.errors import Malformed
 
@@ -23,6 +24,10 @@ DECLARABLE = frozenset(
 )
 # What spreadsheets save a plain "CSV" as: Windows by country, DOS and Macintosh by choice of the user.
 _CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1257", "cp850", "cp437", "mac-roman")
+_SCRIPTS = {"LATIN": "a", "CYRILLIC": "b", "GREEK": "g"}
+# A word is written in one script, and small, capital, or with a capital first.
+_ONE_CASE = re.compile(rb"(?:(?:A?+a*+|AA++|B?+b*+|BB++|G?+g*+|GG++)\n)*+")
+_LONGEST_WORD, _MOST_WORDS = 100, 50_000
 _WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _REMEDY = "save it as CSV UTF-8, or declare its encoding, as in Content-Type: text/csv; charset=windows-1252"
 
@@ -91,13 +96,12 @@ def _unmarked(data: bytes, subject: str) -> str:
         if b"\0" in data:
             raise Malformed(f"{subject} holds NUL bytes: it seems to be UTF-16 without a byte order mark; {_REMEDY}") from exc
         line = data.count(b"\n", 0, exc.start) + 1
-        words = set(_WORD.findall(data))
-        possible = [page for page in _CODE_PAGES if all(_is_word(word, page) for word in words)]
-        if "cp1252" not in possible:
-            raise Malformed(
-                f"{subject}, line {line}: byte {exc.start + 1} of the file is not utf-8, nor is the file cp1252; {_REMEDY}"
-            ) from exc
-        others = [page for page in possible[1:] if any(word.decode(page) != word.decode("cp1252") for word in words)]
+        words = _words(data)
+        possible = [page for page in _CODE_PAGES if words is not None and _ONE_CASE.fullmatch(words.translate(_classes(page)))]
+        if words is None or "cp1252" not in possible:
+            where = f"{subject}, line {line}: byte {exc.start + 1} of the file is not utf-8"
+            raise Malformed(f"{where}, nor is the file cp1252; {_REMEDY}") from exc
+        others = [page for page in possible if words.decode(page) != words.decode("cp1252")]
         if others:
             pages = ", ".join(("cp1252", *others))
             raise Malformed(f"{subject} is not utf-8 and could be any of {pages}, which read its letters differently; {_REMEDY}") from exc
@@ -105,13 +109,24 @@ def _unmarked(data: bytes, subject: str) -> str:
     return "utf-8"
 
 
-def _is_word(raw: bytes, page: str) -> bool:
-    """Whether bytes could be a word under a code page: letters of one script, the case as words have it."""
-    try:
-        word = raw.decode(page)
-    except UnicodeDecodeError:
-        return False
-    if not word.isalpha() or not (word.islower() or word.isupper() or (word[0].isupper() and word[1:].islower())):
-        return False
-    scripts = {unicodedata.name(ch, "").partition(" ")[0] for ch in word}
-    return len(scripts) == 1 and scripts <= {"LATIN", "CYRILLIC", "GREEK"}
+def _words(data: bytes) -> bytes | None:
+    """Every distinct word with a byte beyond ASCII, each with a line end; None where there are too many, or too long ones."""
+    words: set[bytes] = set()
+    for found in _WORD.finditer(data):
+        if found.end() - found.start() > _LONGEST_WORD or len(words) > _MOST_WORDS:
+            return None
+        words.add(found[0])
+    return b"".join(word + b"\n" for word in words)
+
+
+@cache
+def _classes(page: str) -> bytes:
+    """For each byte the script and case of its letter under a code page: a and A for Latin, b and B, g and G; else a full stop."""
+    classes = bytearray(b"." * 256)
+    for byte in range(256):
+        letter = bytes([byte]).decode(page, "replace")
+        mark = _SCRIPTS.get(unicodedata.name(letter, "").partition(" ")[0], "")
+        if mark and letter.isalpha() and letter.isupper() != letter.islower():
+            classes[byte] = ord(mark.upper() if letter.isupper() else mark)
+    classes[ord("\n")] = ord("\n")
+    return bytes(classes)

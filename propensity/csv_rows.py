@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ MAX_COLUMNS = 1_000
 # Cells held at once beside the result.
 _CHUNK_ROWS, _CHUNK_CELLS, _MOST_DELIMITERS = 1_000, 100_000, 400_000
 _LINES_PER_ROW = 30
+_LINE_ENDS_LOOKED_AT = 20
 LINE_END = re.compile(r"\r\n|\r|\n")
+_LINE = re.compile(r"[^\r\n]*+(?:\r\n|\r|\n)|[^\r\n]++")
 
 
 class Fault(NamedTuple):
@@ -87,15 +88,14 @@ def _without_empty_end(text: str, layout: _Layout) -> str:
     """The text without rows of empty cells at its end, quoted or not. Where each line counts, the text itself."""
     if layout.width == 1 or not layout.skip_blank:
         return text
-    stripped = text.rstrip(layout.delimiter + "\r\n")
-    # Quotes at the end are those of the last cell, of an empty cell of it, or of empty rows: look at the line alone.
-    while stripped.endswith('"'):
-        line = stripped[max(stripped.rfind("\n"), stripped.rfind("\r")) + 1 :]
-        if line.strip(layout.delimiter + '"') or any(run not in ('""', "") for run in line.split(layout.delimiter)):
-            break
-        stripped = stripped[: len(stripped) - len(line)].rstrip(layout.delimiter + "\r\n")
-    end = LINE_END.search(text, len(stripped))
-    return text if end is None or end.end() == len(text) else text[: end.start()]
+    core = len(text.rstrip(layout.delimiter + '\r\n"'))
+    mark = re.escape(layout.delimiter)
+    empty = re.compile(rf'(?:(?:"")?+(?:{mark}(?:"")?+)*+(?:\r\n|\r|\n|\Z))*+')
+    # The last cell may hold line ends of its own. What follows such a one has the quote that closes the cell, and so is not empty rows.
+    for end in islice(LINE_END.finditer(text, core), _LINE_ENDS_LOOKED_AT):
+        if empty.fullmatch(text, end.end()):
+            return text[: end.start()]
+    return text
 
 
 class _Layout(NamedTuple):
@@ -170,8 +170,9 @@ def _plain(text: str, layout: _Layout, first: int) -> Chunks:
         lines.pop()
     limit = csv.field_size_limit()
     if max(map(len, lines)) > limit:
-        line = first + next(at for at, line in enumerate(lines) if len(line) > limit)
-        raise Malformed(f"{layout.subject}, line {line}: the line is over {limit} characters")
+        for at, line in enumerate(lines):
+            if len(line) > limit and max(map(len, _cells(line, layout.delimiter)), default=0) > limit:
+                raise Malformed(f"{layout.subject}, line {first + at}: a cell is over {limit} characters")
     below = next((at for at, line in enumerate(lines) if line), len(lines)) + 1
     for at in range(below, len(lines), layout.chunk):
         rows = lines[at : at + layout.chunk]
@@ -185,16 +186,17 @@ def _plain(text: str, layout: _Layout, first: int) -> Chunks:
 
 def _quoted(text: str, layout: _Layout, first: int) -> Chunks:
     """Rows as lists of cells, the header left out, with the line on which each begins; some at a time: few cells are held at once."""
-    guard = _Guard(text, layout)
+    lines = _LINE.findall(text)
+    guard = _Guard(lines, layout)
     few = text.count(layout.delimiter) <= _MOST_DELIMITERS
-    reader = csv.reader(io.StringIO(text, newline="") if few else guard, delimiter=layout.delimiter, strict=True)
+    reader = csv.reader(lines if few else guard, delimiter=layout.delimiter, strict=True)
     begin, header = first, False
     while True:
         guard.delimiters = 0
         try:
             rows = list(islice(reader, layout.chunk))
         except csv.Error as exc:
-            line = first + _lines_before_the_fault(text, layout)
+            line = first + _lines_before_the_fault(lines, layout)
             limit = csv.field_size_limit()
             raise Malformed(f"{layout.subject}, line {line}: the quoting is broken or a cell is over {limit} characters") from exc
         if not rows:
@@ -219,8 +221,8 @@ def _begins(rows: Sequence[Sequence[str]], begin: int, end: int) -> list[int]:
     return list(accumulate(each, initial=begin))[:-1]
 
 
-def _lines_before_the_fault(text: str, layout: _Layout) -> int:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter, strict=True)
+def _lines_before_the_fault(lines: Sequence[str], layout: _Layout) -> int:
+    reader = csv.reader(lines, delimiter=layout.delimiter, strict=True)
     whole = 0
     try:
         for _ in reader:
@@ -233,8 +235,8 @@ def _lines_before_the_fault(text: str, layout: _Layout) -> int:
 class _Guard:
     """The lines of a text, until one chunk of rows would hold more cells than memory should."""
 
-    def __init__(self, text: str, layout: _Layout) -> None:
-        self._lines = io.StringIO(text, newline="")
+    def __init__(self, lines: Sequence[str], layout: _Layout) -> None:
+        self._lines = iter(lines)
         self._delimiter = layout.delimiter
         self._subject = layout.subject
         self.delimiters = 0
