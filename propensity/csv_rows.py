@@ -15,6 +15,7 @@ MAX_COLUMNS = 1_000
 # Cells held at once beside the result.
 _CHUNK_ROWS, _CHUNK_CELLS, _MOST_DELIMITERS = 1_000, 100_000, 400_000
 _LINES_PER_ROW = 30
+_LINE_ENDS_LOOKED_AT = 20
 LINE_END = re.compile(r"\r\n|\r|\n")
 _LINE = re.compile(r"[^\r\n]*+(?:\r\n|\r|\n)|[^\r\n]++")
 
@@ -88,13 +89,13 @@ def _without_empty_end(text: str, layout: _Layout) -> str:
     if layout.width == 1 or not layout.skip_blank:
         return text
     core = len(text.rstrip(layout.delimiter + '\r\n"'))
-    end = LINE_END.search(text, core)
-    if end is None or end.end() == len(text):
-        return text
     mark = re.escape(layout.delimiter)
-    # Quotes below are those of empty cells, or else of a last cell with a line end in it.
     empty = re.compile(rf'(?:(?:"")?+(?:{mark}(?:"")?+)*+(?:\r\n|\r|\n|\Z))*+')
-    return text[: end.start()] if empty.fullmatch(text, end.end()) else text
+    # The last cell may hold line ends of its own. What follows such a one has the quote that closes the cell, and so is not empty rows.
+    for end in islice(LINE_END.finditer(text, core), _LINE_ENDS_LOOKED_AT):
+        if empty.fullmatch(text, end.end()):
+            return text[: end.start()]
+    return text
 
 
 class _Layout(NamedTuple):

@@ -223,3 +223,16 @@ def test_whatever_arrives_is_read_or_refused(data: bytes) -> None:
 def test_a_text_without_quotes_is_split_as_the_standard_reader_splits_it(text: str) -> None:
     plain, quoted = (parse(f"a,b{end}\n{text}", ",", (0, 1), 2) for end in ("", '"'))
     assert (plain.columns, plain.lines, plain.faults) == (quoted.columns, quoted.lines, quoted.faults)
+
+
+def test_hostile_texts_of_megabytes_are_done_with_soon() -> None:
+    """Each of these took over ten seconds, or a hundred megabytes, before the reader knew them."""
+    words = b"".join(b" ,%06d\xfcx\n" % at for at in range(60_000)).translate(bytes.maketrans(b"0123456789", b"abcdefghij"))
+    for data in (b"age,customer\n" + words, b"age,customer\n1," + b"\xfca" * 2_000_000):
+        with pytest.raises(Malformed, match="charset="):
+            read(data)
+    with pytest.raises(Malformed, match="line 2"):
+        read(b"age,customer\n" + b'"' * 4_000_000)
+    assert read(b"age,customer\n" + b'"",""\n' * 600_000).n == 0
+    assert read(b'age,customer\n1,"a\n"\n"",""\n\n').columns["customer"] == ["a\n"]
+    assert read(b'age,customer\n1,"a""\n""\n"\n"",\n').columns["customer"] == ['a"\n"\n']
