@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from propensity.adapters.first_parse import FirstParse
@@ -38,6 +39,10 @@ def _serve(first_parse: FirstParse) -> int:
     services.metrics.watch_server(queued=lambda: server.waiting, in_flight=lambda: server.in_flight)
     lines = logs.configure()
     services.metrics.watch_logs(lambda: lines.dropped)
+    # What is here stays to the end: the collector of cycles need not look at it again and again, nor so often at what lists bring.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     server.stop_on_signals()
     print(f"scoring service on {server.address}", flush=True)
     services.keys.start()

@@ -44,6 +44,20 @@ _REFUSALS = {
 }
 
 
+class _Serving(threading.local):
+    channel: Any = None
+
+
+_SERVING = _Serving()
+
+
+def wake_where_needed(wake: Callable[[], None]) -> None:
+    """Wake the main loop, unless all that happened is that a request was answered: it listens to that connection already."""
+    channel = _SERVING.channel
+    if channel is None or channel.writable() or not channel.connected:
+        wake()
+
+
 class Busy:
     """Why a request is refused, in the form in which Waitress keeps what is wrong with one."""
 
@@ -169,6 +183,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.request = None
         self._account(0)
         self._at_once = True
+
+    def service(self) -> None:
+        """Work on the request at the front, in a thread of the pool."""
+        _SERVING.channel = self
+        try:
+            super().service()
+        finally:
+            _SERVING.channel = None
 
     def put_in_line(self, wait: Callable[[Any], None]) -> None:
         """Let the request at the front wait for a thread, or mark it as answered at once: ``/livez``, and what is too much."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import count
 from typing import Any
 
 import msgspec
 
 from api import media
+from api.bodies import MAX_ROWS
 from api.replies import encode, errors_json
 from api.rows import CheckedPost, shown
 from propensity.decision import as_json
@@ -19,6 +19,7 @@ from propensity.list_writers import write_arrow, write_csv, write_ndjson, write_
 from propensity.scoring import ScoredList
 
 CENT = Decimal("0.01")
+_POSITIONS = tuple(map(str, range(1, MAX_ROWS + 1)))
 
 
 class Prediction(msgspec.Struct, gc=False):
@@ -96,7 +97,7 @@ def _columns(request_id: str, scored: ScoredList) -> list[Sequence[Any]]:
     return [
         table.rows.tolist(),
         table.ids,
-        [before + str(position) for position, _ in zip(count(1), table.ids, strict=False)],
+        [before + position for position in _POSITIONS[: len(table)]],
         scored.scores.tolist(),
         ["contact" if contact else "leave" for contact in decision.contact.tolist()],
         scored.bands,

@@ -13,13 +13,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from waitress import wasyncore
 from waitress.server import create_server
 
-from api.channel import Admission, Channel
+from api.channel import Admission, Channel, wake_where_needed
 from api.media import MAX_BODY_BYTES
 from propensity.errors import SettingsInvalid
 
@@ -60,6 +61,7 @@ class Server:
         dispatcher = self._server.task_dispatcher
         self.admission = Admission(draining, queue=lambda: dispatcher.queue)
         self._server.admission = self.admission
+        self._server.pull_trigger = partial(wake_where_needed, self._server.pull_trigger)
         self._server.add_task = lambda channel: channel.put_in_line(dispatcher.add_task)
 
     @property

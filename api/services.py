@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -32,9 +33,22 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def new_id() -> str:
-    """A fresh request id: a random UUID."""
-    return str(uuid.uuid4())
+class RandomIds:
+    """Random UUIDs (version 4). Random bytes are fetched for many at once: the system call costs more than the rest of a UUID."""
+
+    def __init__(self, together: int = 256) -> None:
+        self._together = together
+        self._lock = threading.Lock()
+        self._left: list[bytes] = []
+
+    def __call__(self) -> str:
+        """A fresh one, in lower case."""
+        with self._lock:
+            if not self._left:
+                drawn = os.urandom(16 * self._together)
+                self._left = [drawn[at : at + 16] for at in range(0, len(drawn), 16)]
+            mine = self._left.pop()
+        return str(uuid.UUID(bytes=mine, version=4))
 
 
 @dataclass(frozen=True)
@@ -66,7 +80,7 @@ class Services:
     database: Pingable
     keys: ApiKeys
     clock: Callable[[], datetime] = utc_now
-    new_request_id: Callable[[], str] = new_id
+    new_request_id: Callable[[], str] = field(default_factory=RandomIds)
     draining: threading.Event = field(default_factory=threading.Event)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -57,13 +58,16 @@ def top_reasons(model: Model, matrix: Matrix, top: int) -> tuple[Features, Effec
     return picked, effects[rows[:, None], picked]
 
 
-def reasons(model: Model, table: Table, top: int) -> list[list[Reason]]:
+_NONE: tuple[Sequence[Reason]] = ((),)
+
+
+def reasons(model: Model, table: Table, top: int) -> Sequence[Sequence[Reason]]:
     """For each row the ``top`` features that moved its score most, strongest first; features without effect are left out.
 
     From tables (propensity.shapley) where the model has them, else from XGBoost; both are exact.
     """
     if not top or not len(table):
-        return [[] for _ in range(len(table))]
+        return _NONE * len(table)
     return in_words(table, *top_reasons(model, model.encode(table), top))
 
 

@@ -24,6 +24,29 @@ from propensity.adapters.pg_arrays import register
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
+class Clocked(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that knows how its server's clock stands to this process' monotonic one: no wall clock here is asked, and none set
+    wrong does harm.
+    """
+
+    _ahead_s = 0.0
+    distrusted = False
+
+    def read_clock(self) -> None:
+        """Ask the server for its time. The answer's way back counts as the server being behind: a deadline never comes too late."""
+        row = self.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
+        assert row is not None, "a select without a table has one row"
+        self._ahead_s = row[0] - time.monotonic()
+
+    def server_time(self, monotonic: float) -> float:
+        """Seconds since 1970 on the server's clock when the monotonic clock here shows this."""
+        return monotonic + self._ahead_s
+
+    def distrust(self) -> None:
+        """Use this connection no further once it is given back."""
+        self.distrusted = True
+
+
 class OutOfTime(psycopg.OperationalError):
     """No connection could be had before the deadline; nothing was sent."""
 
@@ -150,7 +173,8 @@ class Connections:
         return None
 
     def _give_back(self, connection: Connection) -> None:
-        if connection.pgconn.transaction_status == TransactionStatus.IDLE and not self._closed:
+        distrusted = isinstance(connection, Clocked) and connection.distrusted
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE and not self._closed and not distrusted:
             self._idle.append(connection)
         else:
             connection.close()
@@ -168,8 +192,9 @@ class Connections:
 
 
 def _open(conninfo: dict[str, Any]) -> Connection:
-    connection = psycopg.connect(autocommit=True, **conninfo)
+    connection = Clocked.connect(autocommit=True, **conninfo)
     register(connection)
+    connection.read_clock()
     return connection
 
 

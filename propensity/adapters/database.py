@@ -19,7 +19,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 
-from propensity.adapters.connections import Breaker, Connections, Deadlines, OutOfTime
+from propensity.adapters.connections import Breaker, Clocked, Connections, Deadlines, OutOfTime
 from propensity.errors import DatabaseUnavailable, DataError, SettingsInvalid
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -79,18 +79,32 @@ class Database:
     def write(self, statements: Sequence[tuple[str, Sequence[Any]]], *, deadline: float | None = None) -> list[int]:
         """Run statements in one transaction, in order; return how many rows each wrote, after the commit.
 
-        Two round trips, however many statements. Raises as `transaction`, at ``deadline`` (monotonic seconds) at the latest.
+        Every statement must write nothing once the server's clock, as ``extract(epoch from clock_timestamp())``, has passed its first
+        parameter, which is added here: a statement alone is its own transaction and takes one round trip, and a server that froze and
+        comes back would otherwise carry it out although its caller was told that nothing was stored. Several take two round trips.
+        Raises as `transaction`, at ``deadline`` (monotonic seconds) at the latest.
         """
-        with self._cursor(None, deadline) as cursor:
+        until = time.monotonic() + self.timeout_s if deadline is None else deadline
+        with self._cursor(None, until) as cursor:
             connection = cursor.connection
-            cursors = [connection.cursor(binary=True) for _ in statements]
-            with connection.pipeline():
-                cursor.execute("begin")
-                for one, (statement, values) in zip(cursors, statements, strict=True):
-                    one.execute(statement, values, prepare=True)
-            # Only now: what was not answered in time is never committed.
-            self._commit(cursor)
-            return [one.rowcount for one in cursors]
+            assert isinstance(connection, Clocked), "connections of the pool know their server's clock"
+            by_server = connection.server_time(until)
+            if len(statements) == 1:
+                ((statement, values),) = statements
+                counts = [cursor.execute(statement, (by_server, *values), prepare=True).rowcount]
+            else:
+                cursors = [connection.cursor(binary=True) for _ in statements]
+                with connection.pipeline():
+                    cursor.execute("begin")
+                    for one, (statement, values) in zip(cursors, statements, strict=True):
+                        one.execute(statement, (by_server, *values), prepare=True)
+                # Only now: what was not answered in time is never committed.
+                self._commit(cursor)
+                counts = [one.rowcount for one in cursors]
+            if 0 in counts:
+                # Too late, perhaps: the server's clock may have been set, and is read anew with a new connection.
+                connection.distrust()
+            return counts
 
     def _commit(self, cursor: Cursor) -> None:
         cursor.execute("commit")

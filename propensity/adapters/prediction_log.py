@@ -16,7 +16,7 @@ from propensity.adapters.database import Database, LockedTooLong
 from propensity.adapters.group_commit import GroupCommit
 from propensity.adapters.packing import pack, unpack
 from propensity.adapters.pg_arrays import PgArray
-from propensity.errors import IdempotencyInFlight, IdempotencyMismatch, NotFound
+from propensity.errors import DatabaseUnavailable, IdempotencyInFlight, IdempotencyMismatch, NotFound
 from propensity.ports import LoggedRequest, StoredReply
 from propensity.prediction_id import parse_request_id
 
@@ -31,13 +31,14 @@ insert into prediction_request (
 # the driver would put an array together.
 _BETWEEN = "\x1f"
 _VALUES = "%s::uuid, %s, %s, %s, %s, %s, %s, string_to_array(%s, chr(31)), %b::int[], %b, %b, %b, %s::int, %s::int, %s, %s::int, %s::int"
-_INSERT = f"{_INTO} values ({_VALUES})"
+_UNTIL = "select where extract(epoch from clock_timestamp()) < %b::float8"
+_INSERT = f"with in_time as ({_UNTIL}) {_INTO} select {_VALUES} from in_time"
 # The key and the request in one statement; where the key is taken, neither.
 _INSERT_KEYED = f"""
-with claimed as (
+with in_time as ({_UNTIL}), claimed as (
     insert into idempotency_key (campaign, caller, key, body_sha256, request_id, reply)
-    values (%s, %s, %s, %s, %s::uuid, %b) on conflict do nothing returning 1
-) {_INTO} select {_VALUES} where exists (select from claimed)"""
+    select %s, %s, %s, %s, %s::uuid, %b from in_time on conflict do nothing returning 1
+) {_INTO} select {_VALUES} from claimed"""
 _STORED = "select body_sha256, reply, request_id::text from idempotency_key where campaign = %s and caller = %s and key = %s"
 _REQUEST = f"select {_COLUMNS} from prediction_request where request_id = %s"
 # A page holds as many whole requests as fit into `page_rows` predictions, one at least; large columns are read for these alone.
@@ -57,6 +58,7 @@ _PAGE_ROWS = 20_000
 _LEVEL = 1
 _ZSTD = b"\x28\xb5\x2f\xfd"
 MONTHS_AHEAD = 3
+_TOO_LATE = "Postgres came to it too late; nothing was stored; try again"
 _READ_TIMEOUT_S = 30.0
 
 
@@ -89,7 +91,8 @@ class PostgresPredictionLog:
         values = _values(entry)
         size_bytes = 64 * len(entry.scores)
         if idempotency_key is None:
-            self._plain.run(values, size_bytes=size_bytes)
+            if not self._plain.run(values, size_bytes=size_bytes):
+                raise DatabaseUnavailable(_TOO_LATE)
             return None
         key = (entry.campaign, entry.caller, idempotency_key)
         packed = zstandard.compress(reply, _LEVEL)
@@ -201,7 +204,7 @@ def _unpacked(reply: bytes) -> bytes:
 
 def _same_body(stored: StoredReply | None, body_sha256: str) -> StoredReply:
     if stored is None:
-        raise IdempotencyInFlight("the record of this idempotency key is being removed; try again in a few seconds")
+        raise DatabaseUnavailable(_TOO_LATE)
     if stored.body_sha256 != body_sha256:
         raise IdempotencyMismatch("this idempotency key was used before with another body: send a new key with a new body")
     return stored

@@ -8,10 +8,11 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -135,32 +136,57 @@ def test_a_server_that_freezes_within_a_transaction(server: EmbeddedPostgres, ur
     assert "within" not in periods(urls)
 
 
-class FreezesAtCommit(Database):
-    """A database whose server freezes once every statement of a transaction was answered."""
+class Freezes(Database):
+    """A database whose server freezes before it has read what it is to write, or once all of it but the commit was answered."""
 
-    def __init__(self, url: str, server: EmbeddedPostgres) -> None:
+    def __init__(self, url: str, server: EmbeddedPostgres, *, at_commit: bool) -> None:
         super().__init__(url, pool_size=1, timeout_s=1.0)
-        self._server = server
+        self.ping()  # the connection is made while the server still answers
+        self._server, self._at_commit = server, at_commit
+
+    def write(self, statements: Sequence[tuple[str, Sequence[Any]]], *, deadline: float | None = None) -> list[int]:
+        if self._at_commit:
+            nothing = ("with in_time as (select %b::float8) select from in_time where false", ())
+            return super().write([*statements, nothing], deadline=deadline)
+        with frozen(self._server):
+            return super().write(statements, deadline=deadline)
 
     def _commit(self, cursor: Cursor) -> None:
         with frozen(self._server):
             super()._commit(cursor)
 
 
-def test_a_commit_without_an_answer_is_safe_to_repeat(server: EmbeddedPostgres, urls: DatabaseUrls, database: Database) -> None:
-    def entry() -> LoggedRequest:
-        one = np.ones(1)
-        return LoggedRequest(
-            str(uuid.uuid4()), "at-commit", "d", "1", {}, "e", ["a"], one.astype(int), one.reshape(1, 1), one, one > 0, 1, 0, "test"
-        )
+def an_entry(campaign: str) -> LoggedRequest:
+    one = np.ones(1)
+    values: tuple[Any, ...] = ("d", "1", {}, "e", ["a"], one.astype(int), one.reshape(1, 1), one, one > 0, 1, 0, "test")
+    return LoggedRequest(str(uuid.uuid4()), campaign, *values)
 
-    iced = FreezesAtCommit(urls.app_url, server)
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_what_a_frozen_server_finds_later_is_not_written(
+    server: EmbeddedPostgres, urls: DatabaseUrls, database: Database, key: str | None
+) -> None:
+    campaign = f"frozen-{key}"
+    iced = Freezes(urls.app_url, server, at_commit=False)
     with pytest.raises(DatabaseUnavailable):
-        PostgresPredictionLog(iced).append(entry(), idempotency_key="k", body_sha256="body", reply=b"first")
+        PostgresPredictionLog(iced).append(an_entry(campaign), idempotency_key=key, body_sha256="body", reply=b"first")
+    iced.close()
+    eventually(database.ping)
+    log = PostgresPredictionLog(database)
+    time.sleep(0.5)
+    assert log.count(campaign) == 0
+    assert log.append(an_entry(campaign), idempotency_key=key, body_sha256="body", reply=b"second") is None
+    assert log.count(campaign) == 1
+
+
+def test_a_commit_without_an_answer_is_safe_to_repeat(server: EmbeddedPostgres, urls: DatabaseUrls, database: Database) -> None:
+    iced = Freezes(urls.app_url, server, at_commit=True)
+    with pytest.raises(DatabaseUnavailable):
+        PostgresPredictionLog(iced).append(an_entry("at-commit"), idempotency_key="k", body_sha256="body", reply=b"first")
     iced.close()
     log = PostgresPredictionLog(database)
     eventually(database.ping)
-    again = log.append(entry(), idempotency_key="k", body_sha256="body", reply=b"second")
+    again = log.append(an_entry("at-commit"), idempotency_key="k", body_sha256="body", reply=b"second")
     stored = log.stored_reply("at-commit", "", "k")
     assert stored is not None
     assert stored.reply == (b"second" if again is None else b"first")
