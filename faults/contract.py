@@ -51,6 +51,10 @@ class _Trial:
         self._session = requests.Session()
         self._key = service.keys["operator"]
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
     def ask(self, case: AnyCase) -> None:
         """One request. A 500 is always a failure; a 503 is one unless it is documented."""
         key = headers(self._key) if self.cases % WITHOUT_KEY else {}
@@ -127,7 +131,7 @@ def r18(world: World, scale: Scale) -> Result:
     with world.service(start=False) as service:
         service.promote(make_model(campaign("purchase-propensity")))  # every campaign can answer
         service.restart()
-        document = service.client().get("/openapi.json").json()
+        document = service.once("GET", "/openapi.json").json()
         _serialise_others(document)
         found = list(schemathesis.openapi.from_dict(_open(document)).get_all_operations())
         operations = [one.ok() for one in found if isinstance(one, Ok)]
@@ -141,6 +145,7 @@ def r18(world: World, scale: Scale) -> Result:
                     _draw(operation.as_strategy(generation_mode=mode), trial.ask, at_a_time, turn)
             turn += 1
             world.say(f"  {trial.cases:,} cases, {sum(trial.failures.values())} failures of {len(trial.failures)} kinds")
+        trial.close()
         lives = service.running()
     shown = "; ".join(f"{what} x {count}" for what, count in trial.failures.most_common(6))
     return Result(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from faults.access import headers as key_headers
 from faults.load import Load
@@ -18,12 +20,13 @@ from faults.world import PREDICTIONS, Service, World
 
 MIB = 2**20
 GROWTH_MIB, WHOLE_MIB = 50, 512
+ARROW, PARQUET = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
 _FILL = 10 * MIB - 200
 # The dearest of each format.
 SHORT = (
     *("empty objects", "one object of many keys", "many columns", "an object that is deep", "an id of 10 MiB in escapes"),
     *("lines of empty objects", "a CSV of short lines", "a CSV of commas", "gzip of a GiB of numbers", "64 MiB in chunks"),
-    *("a header of a MiB", "fifty thousand headers"),
+    *("a header of a MiB", "fifty thousand headers", "Parquet of one text of a MiB ten thousand times"),
 )
 
 
@@ -53,7 +56,7 @@ def _zipped(data: bytes, times: int) -> bytes:
 
 
 def bombs() -> dict[str, Bomb]:
-    """By name. Arrow and Parquet have bombs of their own in `faults.columnar`."""
+    """By name: every format, the header, the encodings."""
     gigabyte = _zipped(b"[" + b"0," * (8 * MIB // 2), 64) + _zipped(b" " * 8 * MIB, 64)
     return {
         "empty objects": _filled(b"[", b"{},", b"{}]"),
@@ -94,7 +97,39 @@ def bombs() -> dict[str, Bomb]:
         "a long address": Bomb(lambda: iter([b"[]"]), path=f"{PREDICTIONS}?policy={'a' * MIB}", length=2),
         "a long key": Bomb(lambda: iter([b"[]"]), {"Content-Type": "application/json", "Idempotency-Key": "a" * 10_000}, length=2),
         "parts": _of(b"--b\r\n\r\n" * 100_000, Content_Type="multipart/form-data; boundary=b"),
+        **_columnar(),
         "a form": _of(b"a&" * (_FILL // 2), Content_Type="application/x-www-form-urlencoded"),
+    }
+
+
+def _columnar() -> dict[str, Bomb]:
+    """Small files of the binary formats that unfold to gigabytes, or to endless columns or batches."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def parquet(table: Any) -> Bomb:
+        out = io.BytesIO()
+        pq.write_table(table, out, compression="zstd")
+        return _of(out.getvalue(), Content_Type=PARQUET)
+
+    def stream(batches: list[Any], compression: str | None = None) -> Bomb:
+        out = io.BytesIO()
+        with pa.ipc.new_stream(out, batches[0].schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return _of(out.getvalue(), Content_Type=ARROW)
+
+    zeros = pa.table({"age": np.zeros(20_000_000, dtype=np.int64)})
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(10_000, dtype=np.int32)), pa.array(["a" * MIB]))
+    wide = pa.table({f"k{at}": [0] for at in range(20_000)})
+    return {
+        "Parquet of 20 million zeros": parquet(zeros),
+        "Parquet of one text of a MiB ten thousand times": parquet(pa.table({"id": text})),
+        "Parquet of many columns": parquet(wide),
+        "Arrow of 20 million zeros": stream(zeros.to_batches(max_chunksize=4_000_000), "zstd"),
+        "Arrow of many columns": stream(wide.to_batches()),
+        "Arrow of empty batches": stream([pa.record_batch({"age": pa.array([], pa.int64())})] * 20_000),
     }
 
 
@@ -158,7 +193,7 @@ def r23(world: World, scale: Scale) -> Result:
             if not service.running():
                 service.restart()
                 costs[name] = Cost(0, costs[name].grew_mib, costs[name].took_s)
-        still = service.client().post_json(PREDICTIONS, world.rows[:3]).status
+        still = service.once("POST", PREDICTIONS, json.dumps(world.rows[:3]).encode()).status
     wrong = {name: cost.status for name, cost in costs.items() if not 400 <= cost.status < 500}
     large = {name: round(cost.grew_mib) for name, cost in costs.items() if cost.grew_mib >= GROWTH_MIB}
     most, slowest = max(costs.values(), key=lambda c: c.grew_mib), max(costs.values(), key=lambda c: c.took_s)

@@ -37,7 +37,10 @@ def _cell(value: Any, decimal: str) -> Any:
 
 
 def _scores(reply: Reply) -> list[tuple[str, float]]:
-    return [(p["customer_id"], p["score"]) for p in reply.json()["predictions"]]
+    found = reply.json()
+    if "columns" in found:
+        return list(zip(found["columns"]["customer_id"], found["columns"]["score"], strict=True))
+    return [(p["customer_id"], p["score"]) for p in found["predictions"]]
 
 
 def _verdict(reply: Reply, wanted: list[tuple[str, float]]) -> str:
@@ -92,6 +95,10 @@ def _as_json(rows: Sequence[Row]) -> tuple[bytes, str]:
     return json.dumps({"customers": rows, "reasons": 0}).encode(), "application/json"
 
 
+def _as_columns(rows: Sequence[Row]) -> tuple[bytes, str]:
+    return json.dumps({"columns": {name: [row[name] for row in rows] for name in rows[0]}, "reasons": 0}).encode(), "application/json"
+
+
 def _as_lines(rows: Sequence[Row]) -> tuple[bytes, str]:
     return "\n".join(json.dumps(row) for row in rows).encode(), "application/x-ndjson"
 
@@ -100,7 +107,12 @@ def _as_csv(rows: Sequence[Row]) -> tuple[bytes, str]:
     return as_csv(rows, ",", csv.QUOTE_MINIMAL, "\n").encode(), "text/csv"
 
 
-FORMATS: dict[str, Callable[[Sequence[Row]], tuple[bytes, str]]] = {"JSON": _as_json, "NDJSON": _as_lines, "CSV": _as_csv}
+FORMATS: dict[str, Callable[[Sequence[Row]], tuple[bytes, str]]] = {
+    "JSON": _as_json,
+    "JSON by column": _as_columns,
+    "NDJSON": _as_lines,
+    "CSV": _as_csv,
+}
 # (column, value, code of the issue; empty where the format decides): what makes a row bad in every format.
 FAULTS: tuple[tuple[str, Any, str], ...] = (
     ("age", 7_000, "out_of_range"),

@@ -133,7 +133,7 @@ def r9(world: World, scale: Scale) -> Result:
             answers = load.stop()
         service.kill()
         service.restart()  # MLflow's address is dead at this start
-        again = service.client().call("POST", PREDICTIONS, bodies_of(world, 3)[0], _JSON).status
+        again = service.once("POST", PREDICTIONS, bodies_of(world, 3)[0]).status
     failed = sum(answer.status != 200 for answer in answers)
     return Result(
         failed == 0 and counting.visits == 0 and again == 200,
@@ -142,9 +142,6 @@ def r9(world: World, scale: Scale) -> Result:
         "the service was told an MLflow address where a listener counted its visitors; a promotion while it stood, then it was closed, "
         "then the service was started anew",
     )
-
-
-_JSON = {"Content-Type": "application/json"}
 
 
 def r10(world: World, scale: Scale) -> Result:

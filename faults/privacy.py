@@ -136,7 +136,7 @@ def s33(world: World, scale: Scale) -> Result:
         sent += _send_all(client, world.rows[:2], canaries)
         service.postgres.start()
         wait_until(lambda: service.status("/readyz") == 200, "being ready again")
-        metrics = service.client().get("/metrics").body.decode()
+        metrics = service.once("GET", "/metrics").body.decode()
         client.close()
         service.terminate()
         texts = {

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.access import make_keys
-from faults.client import Client
+from faults.client import Client, Reply
 from faults.processes import family, gone, quiet_port, send, wait_until
 from faults.samples import Row, make_model, make_rows
 from local.postgres import EmbeddedPostgres
@@ -197,6 +197,14 @@ class Service:
     def client(self, role: str = "operator", *, timeout_s: float = 30.0) -> Client:
         """A connection of its own with the key of that role."""
         return Client(self.port, self.keys[role], timeout_s=timeout_s)
+
+    def once(self, method: str, path: str, body: bytes | None = None, mimetype: str = "application/json") -> Reply:
+        """One request on a connection of its own. Raises OSError where nobody answers."""
+        client = self.client(timeout_s=60.0)
+        try:
+            return client.call(method, path, body, {} if body is None else {"Content-Type": mimetype})
+        finally:
+            client.close()
 
     def status(self, path: str) -> int:
         """Status of a GET, 0 where nobody answers."""

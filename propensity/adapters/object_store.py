@@ -95,6 +95,9 @@ class FolderStore:
             try:
                 return path.read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as exc:
+                if not self.root.is_dir():
+                    # A folder that is gone says nothing of the object: it may be back in a moment, as a bucket that does not answer.
+                    raise ObjectStoreUnavailable("the object store's folder is not there") from exc
                 raise NotFound(f"the object store has no object {key!r}") from exc
 
     def exists(self, key: str) -> bool:

@@ -69,8 +69,9 @@ begin
         month := date_trunc('month', first_month)::date + make_interval(months => step);
         name := 'prediction_request_' || to_char(month, 'YYYY_MM');
         continue when to_regclass('public.' || name) is not null;
-        -- Nobody may add to the default between the move and the attachment: Postgres would refuse the partition.
-        lock table public.prediction_request_default in access exclusive mode;
+        -- Nobody may add between the move and the attachment: Postgres would refuse the partition. The whole table, not the default alone:
+        -- a row that already waits for the default would be refused there once it is attached.
+        lock table public.prediction_request in share row exclusive mode;
         execute format('create table public.%I (like public.prediction_request including all)', name);
         -- What the default took meanwhile moves along: Postgres refuses a partition whose rows lie elsewhere.
         execute format(
