@@ -77,6 +77,7 @@ REMEDIES: Mapping[str, str] = {
     "checksum_mismatch": "Fetch the file again; where it changed on purpose, change the digest in the campaign's file.",
     "conflict": "Wait a moment and try again.",
     "data_invalid": "Mend the data as `detail` says.",
+    "database_busy": "Try again after `Retry-After` seconds with the same `Idempotency-Key`: nothing was stored.",
     "database_unavailable": "Try again after `Retry-After` seconds with the same `Idempotency-Key`: nothing was stored.",
     "error": "Tell the operators the request id.",
     "expectation_failed": "Leave the `Expect` header out.",

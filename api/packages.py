@@ -100,6 +100,8 @@ class Packages:
             package = fetch_package(self._store, campaign, key[1])
             self._first_parse(package)
             model = package.open(looked_at=True)
+            # Not in the time of the first request that asks for reasons.
+            model.prepare()
         except Exception as exc:  # noqa: BLE001 - handed on to whoever waits
             self._done(key, None, exc)
             loading.set_exception(exc)

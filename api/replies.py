@@ -25,9 +25,9 @@ def json_reply(value: object, status: int = 200, mimetype: str = media.JSON) -> 
     return Response(encode(value), status=status, mimetype=mimetype)
 
 
-def errors_json(issues: Sequence[RowIssue]) -> dict[str, Any]:
-    """The first ``MAX_ERRORS`` issues and how many there are in all."""
-    return {"errors": list(_issues(issues[:MAX_ERRORS])), "errors_total": len(issues)}
+def errors_json(issues: Sequence[RowIssue], most: int = MAX_ERRORS) -> dict[str, Any]:
+    """The first ``most`` issues and how many there are in all."""
+    return {"errors": list(_issues(issues[:most])), "errors_total": len(issues)}
 
 
 def _issues(issues: Iterable[RowIssue]) -> Iterable[dict[str, Any]]:

@@ -64,7 +64,7 @@ def scored_reply(request_id: str, post: CheckedPost, scored: ScoredList, *, want
     if wanted == media.CSV:
         return write_csv(by_name, scored.issues)
     write = write_arrow if wanted == media.ARROW else write_parquet
-    return write(by_name, {**head, **errors_json(scored.issues)})
+    return write(by_name, {**head, **errors_json(scored.issues, len(scored.issues))})
 
 
 def _head(request_id: str, post: CheckedPost, scored: ScoredList) -> dict[str, Any]:

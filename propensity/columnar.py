@@ -20,8 +20,7 @@ from propensity.arrow_ipc import Compressed, read_ipc
 from propensity.arrow_values import Column, Texts
 from propensity.campaign import Campaign, Categorical, Feature, Numeric
 from propensity.errors import Malformed, RowIssue
-from propensity.schema import ID_LENGTH, MISSING_CODE, Checked, CodeArray, FloatArray, Table, allowed
-from propensity.schema import _ids as _check_ids
+from propensity.schema import ID_LENGTH, MISSING_CODE, Checked, CodeArray, FloatArray, Table, allowed, check_ids
 
 MAX_ROWS = 10_000
 _UNKNOWN = -2
@@ -245,4 +244,4 @@ def _ids(ids: Column | None, n: int, first_row: int) -> tuple[Sequence[str], Seq
         if lengths.min() > 0 and lengths.max() <= ID_LENGTH and "".join(texts).isprintable():
             return texts, ()
     issues: list[RowIssue] = []
-    return _check_ids(values, first_row, issues), issues
+    return check_ids(values, first_row, issues), issues

@@ -255,7 +255,6 @@ class Overloaded(PropensityError):
 
     code = "overloaded"
     status = 503
-    exit_code = 5
 
 
 class StoreError(PropensityError):
@@ -276,6 +275,12 @@ class DatabaseUnavailable(StoreError):
     """Postgres did not answer or did not commit in time."""
 
     code = "database_unavailable"
+
+
+class LockedTooLong(DatabaseUnavailable):
+    """Another transaction held a row or key for longer than this one may wait; nothing was stored."""
+
+    code = "database_busy"
 
 
 class RegistryUnavailable(StoreError):

@@ -151,7 +151,7 @@ def check_rows(
         column, found = _numbers(feature, values, text, missing) if isinstance(feature, Numeric) else _codes(feature, values, text, missing)
         typed[feature.name] = column
         issues += [RowIssue(first_row + at, feature.name, code, message) for at, code, message in found]
-    names = [str(row) for row in rows.tolist()] if ids is None else _ids(ids, first_row, issues)
+    names = [str(row) for row in rows.tolist()] if ids is None else check_ids(ids, first_row, issues)
     bad = np.zeros(n, dtype=bool)
     bad[[issue.row - first_row for issue in issues]] = True
     whole = Table(campaign, tuple(names), rows, typed)
@@ -246,7 +246,8 @@ def _codes(feature: Categorical, values: Sequence[object], text: bool, missing: 
     return np.array(codes, dtype=np.int16), found
 
 
-def _ids(ids: Sequence[object], first_row: int, issues: list[RowIssue]) -> list[str]:
+def check_ids(ids: Sequence[object], first_row: int, issues: list[RowIssue]) -> list[str]:
+    """Customer ids as texts; what is wrong with one is added to ``issues``."""
     names: list[str] = []
     for at, value in enumerate(ids):
         name = _id_text(value)

@@ -66,12 +66,14 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 from api.__main__ import main  # first, as python -m api has it
 from api.app import create_app
+from api.auth import ApiKeys
+from propensity.access import Role, new_key
 from api.models import LiveModels
 from api.services import Services
 from propensity.adapters.first_parse import FirstParse
 from propensity.adapters.object_store import FolderStore
 from propensity.campaigns import campaign
-from tests.fakes import FakeDatabase, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+from tests.fakes import FakeApiKeyStore, FakeDatabase, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
 from propensity.ports import Promotion
 
 declared = campaign("term-deposit")
@@ -82,11 +84,18 @@ digest, body = sys.argv[2], json.loads(sys.stdin.read())
 ledger.append(Promotion(declared.name, 1, "promote", digest, digest[:12], None, [], {{}}, "test"))
 models = LiveModels({{declared.name: declared}}, FolderStore(sys.argv[1]), ledger, first_parse)
 models.refresh()
-app = create_app(Services({{declared.name: declared}}, models, log, FakeOutcomeStore(log), database))
-reply = app.test_client().post("/v1/campaigns/term-deposit/predictions", json=body)
+store = FakeApiKeyStore(database)
+text, new = new_key("tester", Role.OPERATOR, by="tester")
+store.add(new)
+keys = ApiKeys(store, rate_per_s=1000.0)
+keys.refresh()
+app = create_app(Services({{declared.name: declared}}, models, log, FakeOutcomeStore(log), database, keys))
+client = app.test_client()
+client.environ_base["HTTP_AUTHORIZATION"] = "Bearer " + text
+reply = client.post("/v1/campaigns/term-deposit/predictions", json=body)
 assert reply.status_code == 200, reply.text
 one = reply.json["predictions"][0]["prediction_id"]
-assert app.test_client().get("/v1/predictions/" + one).json["explanation"]["reproduced"]
+assert client.get("/v1/predictions/" + one).json["explanation"]["reproduced"]
 assert not found, found
 loaded = sorted(set(sys.modules) & {{"pandas", "sklearn", "mlflow", "joblib", "cloudpickle", "dill"}})
 print(json.dumps({{"digest": reply.json["model"]["digest"], "scores": [p["score"] for p in reply.json["predictions"]], "loaded": loaded}}))

@@ -20,15 +20,11 @@ from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
 
 from propensity.adapters.connections import Breaker, Clocked, Connections, Deadlines, OutOfTime
-from propensity.errors import DatabaseUnavailable, DataError, SettingsInvalid
+from propensity.errors import DatabaseUnavailable, DataError, LockedTooLong, SettingsInvalid
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 _RAISE_LIMITS = "select set_config('statement_timeout', %(limit_ms)s, true), set_config('lock_timeout', %(limit_ms)s, true)"
 _NO_ADDRESS = "the database address cannot be read; it looks like postgresql://user:password@host:5432/propensity"
-
-
-class LockedTooLong(DatabaseUnavailable):
-    """Another transaction held a row or key for longer than this one may wait; nothing was stored."""
 
 
 class Database:

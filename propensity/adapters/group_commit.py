@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from propensity.adapters.database import Database, LockedTooLong
-from propensity.errors import DatabaseUnavailable
+from propensity.adapters.database import Database
+from propensity.errors import DatabaseUnavailable, LockedTooLong
 
 # Two transactions at once: while one waits for the disk, the next is put together.
 LEADERS = 2

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import zstandard
 from psycopg.types.json import Jsonb
 
-from propensity.adapters.database import Database, LockedTooLong
+from propensity.adapters.database import Database
 from propensity.adapters.group_commit import GroupCommit
 from propensity.adapters.packing import pack, unpack
 from propensity.adapters.pg_arrays import PgArray
-from propensity.errors import DatabaseUnavailable, IdempotencyInFlight, IdempotencyMismatch, NotFound
+from propensity.errors import DatabaseUnavailable, IdempotencyInFlight, IdempotencyMismatch, LockedTooLong, NotFound
 from propensity.ports import LoggedRequest, StoredReply
 from propensity.prediction_id import parse_request_id
 

@@ -20,7 +20,7 @@ from tests.propensity.client.scripted import serving
 
 @pytest.fixture
 def client(world: World) -> Iterator[Client]:
-    with serving(world.app.wsgi_app) as (url, _), Client(url) as made:
+    with serving(world.app.wsgi_app) as (url, _), Client(url, world.key("operator", "operator")) as made:
         yield made
 
 
@@ -59,7 +59,7 @@ def test_a_frame_is_scored_like_single_rows(world: World, client: Client, deposi
 
 def test_lost_replies_are_fetched_again_and_nothing_is_logged_twice(world: World, rows: list[dict[str, Any]]) -> None:
     lossy = Lossy(world.app.wsgi_app)
-    with serving(lossy) as (url, _), Client(url) as client:
+    with serving(lossy) as (url, _), Client(url, world.key("operator", "operator")) as client:
         found = client.predict_rows("term-deposit", rows, chunk_rows=10, policy={"kind": "profit"})
     assert lossy.lost == 5
     assert [r.replayed for r in found.requests] == [True] * 5

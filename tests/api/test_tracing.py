@@ -16,7 +16,6 @@ import pytest
 from api.app import create_app
 from api.tracing import Tracing, stage, start_tracing
 from propensity.errors import SettingsInvalid
-from propensity.ports import LoggedRequest, StoredReply
 from tests.api.collector import Collector, attributes, collecting
 from tests.api.conftest import World
 from tests.api.processes import ROOT
@@ -29,7 +28,9 @@ def traced(world: World, url: str) -> Iterator[tuple[Any, Tracing]]:
     """A client of the same service with spans to ``url``."""
     tracing = start_tracing(url)
     assert tracing is not None
-    yield create_app(replace(world.services, tracing=tracing)).test_client(), tracing
+    client = create_app(replace(world.services, tracing=tracing)).test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {world.key('operator', 'operator')}"
+    yield client, tracing
     tracing.stop()
 
 
@@ -42,7 +43,10 @@ def ask(world: World, method: str, path: str, **kwargs: Any) -> tuple[Any, list[
 
 
 def test_a_request_is_a_span_with_what_is_no_customers(world: World, rows: list[dict[str, Any]]) -> None:
-    reply, (span,), collector = ask(world, "POST", "/v1/campaigns/term-deposit/predictions", json=rows)
+    reply, spans, collector = ask(world, "POST", "/v1/campaigns/term-deposit/predictions", json=rows)
+    *stages, span = sorted(spans, key=lambda one: one.parent_span_id == b"")
+    assert {one.name for one in stages} == {"read", "check", "score", "reply", "commit"}
+    assert not any(attributes(one) for one in stages)
     assert collector.paths == ["/v1/traces"]
     assert span.name == "POST /v1/campaigns/<campaign>/predictions"
     assert attributes(span) == {
@@ -51,6 +55,7 @@ def test_a_request_is_a_span_with_what_is_no_customers(world: World, rows: list[
         "http.response.status_code": 200,
         "propensity.request_id": reply.json["request_id"],
         "propensity.campaign": "term-deposit",
+        "propensity.model_version": reply.json["model"]["version"],
         "propensity.rows": len(rows),
     }
     assert 0 < span.end_time_unix_nano - span.start_time_unix_nano < 60e9
@@ -58,22 +63,17 @@ def test_a_request_is_a_span_with_what_is_no_customers(world: World, rows: list[
 
 
 def test_stages_lie_below_the_request_and_tell_an_exception_by_its_type(world: World, rows: list[dict[str, Any]]) -> None:
-    append = world.log.append
-
-    def slow_append(entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
-        with stage("commit"):
-            return append(entry, idempotency_key=idempotency_key, body_sha256=body_sha256, reply=reply)
-
-    world.log.append = slow_append  # type: ignore[method-assign]
     path = "/v1/campaigns/term-deposit/predictions"
     _, spans, _ = ask(world, "POST", path, json=rows)
-    commit, request = sorted(spans, key=lambda span: span.name != "commit")
+    (commit,) = (span for span in spans if span.name == "commit")
+    (request,) = (span for span in spans if span.parent_span_id == b"")
     assert commit.parent_span_id == request.span_id
     assert commit.trace_id == request.trace_id
     world.database.down = True
     reply, spans, _ = ask(world, "POST", path, json=rows)
     assert reply.status_code == 503
-    commit, request = sorted(spans, key=lambda span: span.name != "commit")
+    (commit,) = (span for span in spans if span.name == "commit")
+    (request,) = (span for span in spans if span.parent_span_id == b"")
     assert attributes(commit) == {"error.type": "DatabaseUnavailable"}
     assert not commit.events
     assert attributes(request)["propensity.problem_code"] == "database_unavailable"

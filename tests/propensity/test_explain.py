@@ -58,8 +58,8 @@ def test_a_reason_is_written_as_the_object_of_a_reply() -> None:
 
 
 def test_no_reasons_asked_or_no_rows(model: Model) -> None:
-    assert reasons(model, TABLE, 0) == [[]] * 40
-    assert reasons(model, TABLE.take(np.array([], dtype=np.int64)), 3) == []
+    assert list(map(list, reasons(model, TABLE, 0))) == [[]] * 40
+    assert reasons(model, TABLE.take(np.array([], dtype=np.int64)), 3) == ()
 
 
 def test_a_missing_value_can_be_a_reason(model: Model) -> None:

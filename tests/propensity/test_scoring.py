@@ -81,7 +81,7 @@ def test_the_best_come_first(model: Model) -> None:
     assert scored.best(3) == np.argsort(-scored.scores, kind="stable")[:3].tolist()
     assert sorted(scored.best(99)) == list(range(30))
     assert scored.best(0) == []
-    assert scored.reasons == [[]] * 30
+    assert list(map(list, scored.reasons)) == [[]] * 30
 
 
 def test_a_list_without_a_usable_row_is_scored_to_nothing(model: Model) -> None:
