@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api import campaigns, docs_page, operations, outcomes, predictions, problems, records
+from api import campaigns, docs_page, media, operations, outcomes, predictions, problems, records
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
@@ -66,6 +66,7 @@ def _begin(services: Services) -> None:
 
 
 def _end(services: Services, reply: Response) -> Response:
+    media.pack(reply, request.environ)
     known = vars(g._get_current_object())  # looked up once: each access through the proxy costs a microsecond
     sent = reply.headers
     sent.add("X-Request-Id", known["request_id"])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from propensity.model import Model
@@ -338,3 +343,98 @@ def test_outcomes_of_which_none_can_be_used(world: World, body: str) -> None:
     reply = world.client.post("/v1/campaigns/term-deposit/outcomes", data=body, content_type="application/json")
     assert reply.status_code in (400, 422)
     assert not world.outcomes.posted
+
+
+def test_gzip_goes_both_ways(world: World, rows: Rows) -> None:
+    body = gzip.compress(json.dumps({"customers": rows, "reasons": 0}).encode())
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip", "Accept-Encoding": "br;q=0.5, gzip;q=0.2"}
+    reply = world.client.post(URL, data=body, headers={**headers, "Idempotency-Key": "g"})
+    assert (reply.status_code, reply.headers["Content-Encoding"], reply.headers["Vary"]) == (200, "gzip", "Accept-Encoding")
+    found = json.loads(gzip.decompress(reply.data))
+    assert [p["score"] for p in found["predictions"]] == scores(world.predict(rows))
+    again = world.client.post(URL, data=body, headers={**headers, "Idempotency-Key": "g", "Accept-Encoding": "gzip;q=0"})
+    assert "Content-Encoding" not in again.headers
+    assert again.json == found
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status"),
+    [
+        (gzip.compress(b"[" + b" " * 11_000_000 + b"]"), "gzip", 413),
+        (gzip.compress(b"[]")[:-3], "gzip", 400),
+        (gzip.compress(b"[]") + b"more", "gzip", 400),
+        (b"[]", "gzip", 400),
+        (b"[]", "br", 415),
+        (b"[]", "gzip, gzip", 415),
+        (b"[]", "identity", 422),
+    ],
+)
+def test_bodies_that_are_not_packed_as_they_say_are_refused(world: World, body: bytes, encoding: str, status: int) -> None:
+    reply = world.client.post(URL, data=body, headers={"Content-Type": "application/json", "Content-Encoding": encoding})
+    assert reply.status_code == status
+
+
+@pytest.mark.parametrize("reasons", [0, 2])
+def test_the_reply_comes_in_the_format_asked_for(world: World, rows: Rows, reasons: int) -> None:
+    spoilt = [*rows[:20], {**rows[20], "age": 300}]
+    sent = {"customers": spoilt, "reasons": reasons}
+    plain = world.predict(sent).json
+    expected = [p["score"] for p in plain["predictions"]]
+
+    def asked(accept: str) -> Any:
+        reply = world.predict(sent, headers={"Accept": accept})
+        assert (reply.status_code, reply.mimetype) == (200, accept)
+        return reply
+
+    lines = [json.loads(line) for line in asked("application/x-ndjson").data.splitlines()]
+    assert [line["score"] for line in lines[:20]] == expected
+    assert (lines[20]["error"]["row"], lines[21]["summary"]["counts"]["refused"]) == (21, 1)
+    cells = list(csv.DictReader(io.StringIO(asked("text/csv").text)))
+    assert [float(cell["score"]) for cell in cells[:20]] == expected
+    assert (cells[20]["row"], cells[20]["error"].partition(":")[0]) == ("21", "age")
+    assert ("reasons" in cells[0]) == (reasons > 0)
+    table = pa.ipc.open_stream(asked("application/vnd.apache.arrow.stream").data).read_all()
+    parquet = pq.read_table(io.BytesIO(asked("application/vnd.apache.parquet").data))
+    for found in (table, parquet):
+        assert found["score"].to_pylist() == expected
+        assert json.loads(found.schema.metadata[b"propensity"])["errors"] == plain["errors"]
+    assert world.predict(sent, headers={"Accept": "image/png"}).status_code == 406
+
+
+def test_arrow_and_parquet_are_read_like_rows(world: World, rows: Rows) -> None:
+    table = pa.Table.from_pylist([{**row, "duration": 3} for row in rows])
+    stream, file, parquet = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    with pa.ipc.new_stream(stream, table.schema) as writer:
+        writer.write_table(table)
+    with pa.ipc.new_file(file, table.schema) as other:
+        other.write_table(table)
+    pq.write_table(table, parquet)
+    kinds = {"arrow.stream": stream, "arrow.file": file, "parquet": parquet}
+    for kind, made in kinds.items():
+        reply = world.client.post(URL + "?reasons=0", data=made.getvalue(), content_type=f"application/vnd.apache.{kind}")
+        assert scores(reply) == scores(world.predict(rows))
+        assert [c["column"] for c in reply.json["ignored_columns"]] == ["duration"]
+
+
+def test_columns_are_answered_by_column(world: World, rows: Rows) -> None:
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    reply = world.predict({"columns": columns, "reasons": 1}).json
+    assert "predictions" not in reply
+    assert reply["columns"]["score"] == scores(world.predict(rows))
+    assert reply["columns"]["customer_id"] == columns["id"]
+    assert all(len(why) <= 1 for why in reply["columns"]["reasons"])
+    columns["age"][3] = "old"
+    assert world.predict({"columns": columns}).json["errors"][0]["row"] == 4
+    assert world.predict({"columns": {**columns, "age": [1]}}).status_code == 400
+
+
+def test_a_request_chooses_its_model(world: World, rows: Rows, deposit: Model, rival: Model) -> None:
+    world.promote(rival)
+    live = scores(world.predict(rows))
+    before = scores(world.predict({"customers": rows, "model": "previous"}))
+    assert live != before
+    for wanted, expected in ((rival.version, live), (deposit.digest, before), ("champion", live)):
+        reply = world.client.post(f"{URL}?model={wanted}", json=rows)
+        assert scores(reply) == expected
+    assert world.predict({"customers": rows, "model": "0" * 12}).status_code == 404
+    assert world.predict({"customers": rows, "model": 7}).status_code == 400

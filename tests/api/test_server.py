@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from api import channel
 from api.server import Server
 from propensity.errors import SettingsInvalid
 from tests.api.processes import fetch, port_of, process, refused, wait_for
@@ -189,3 +190,67 @@ def test_the_process_says_in_one_sentence_why_it_cannot_start(tmp_path: Path) ->
     with process(tmp_path, PROPENSITY_DATABASE_URL="") as child:
         assert child.wait(60) not in (0, 1)
     assert "PROPENSITY_DATABASE_URL" in (tmp_path / "stderr.txt").read_text()
+
+
+def post(port: int, body: bytes = b"x" * 100) -> tuple[int, dict[str, str], Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("POST", "/", body)
+    reply = connection.getresponse()
+    found = (reply.status, dict(reply.headers), reply.read())
+    connection.close()
+    return found
+
+
+def test_what_would_wait_too_long_is_refused_at_once_and_livez_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "MOST_WAITING", 3)
+    gate, replies, codes = Gate(), [], []
+    with serving(gate, threads=2) as (server, port, _):
+        server.admission.refused = codes.append
+        askers = [threading.Thread(target=lambda: replies.append(post(port)[0])) for _ in range(5)]
+        for asker in askers:
+            asker.start()
+        wait_for(lambda: server.waiting == 3)
+        assert server.in_flight == 2
+        status, headers, body = post(port)
+        assert (status, json.loads(body)["code"], codes) == (503, "overloaded", ["overloaded"])
+        assert int(headers["Retry-After"]) > 0
+        assert headers.get("Connection") != "close"
+        alive = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        threading.Timer(0.3, gate.open.set).start()
+        alive.request("GET", "/livez")
+        assert alive.getresponse().read() == b"xx"
+        alive.close()
+        for asker in askers:
+            asker.join(20)
+    assert replies == [200] * 5
+
+
+def test_the_bodies_that_wait_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "MOST_WAITING_BYTES", 250)
+    gate = Gate()
+    with serving(gate, threads=1) as (server, port, _):
+        askers = [threading.Thread(target=post, args=(port,)) for _ in range(3)]
+        for asker in askers:
+            asker.start()
+        wait_for(lambda: server.waiting == 2)
+        assert post(port)[0] == 503
+        gate.open.set()
+        for asker in askers:
+            asker.join(20)
+
+
+def test_unfinished_bodies_share_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "MOST_UNFINISHED_BYTES", 50_000)
+    with serving(hello) as (server, port, _):
+        slow = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(3)]
+        for at, connection in enumerate(slow):
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 30000\r\n\r\n" + b"x" * 20_000)
+            if at < 2:
+                wait_for(lambda at=at: server.admission.unfinished_bytes == 20_000 * (at + 1))  # type: ignore[misc]
+        assert slow[2].recv(4096).startswith(b"HTTP/1.1 503")
+        slow[0].sendall(b"x" * 10_000)
+        assert slow[0].recv(4096).startswith(b"HTTP/1.1 200")
+        for connection in slow:
+            connection.close()
+        wait_for(lambda: server.admission.unfinished_bytes == 0)
+        assert post(port)[0] == 200

@@ -193,6 +193,24 @@ def test_a_commit_without_an_answer_is_safe_to_repeat(server: EmbeddedPostgres, 
     assert log.count("at-commit") == 1
 
 
+def test_after_a_missed_deadline_all_but_one_are_refused_at_once(server: EmbeddedPostgres, urls: DatabaseUrls) -> None:
+    patient = Database(urls.app_url, pool_size=4, timeout_s=1.0)
+    patient.ping()
+
+    def seconds(_: int) -> float:
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable):
+            patient.ping()
+        return time.monotonic() - began
+
+    with frozen(server), ThreadPoolExecutor(40) as threads:
+        assert seconds(0) > 0.9
+        waited = sorted(threads.map(seconds, range(40)))
+        assert sum(wait > 0.5 for wait in waited) <= 3
+    eventually(patient.ping)
+    patient.close()
+
+
 def test_a_killed_server_comes_back(server: EmbeddedPostgres, urls: DatabaseUrls, database: Database) -> None:
     finish(database, "before")
     postmaster = server.pid()
