@@ -35,8 +35,6 @@ class Outcome:
 
 def attempt(promise: Promise, world: World, scale: Scale) -> Result:
     """Try a promise; one that cannot be tried here is not called kept."""
-    if promise.pending:
-        return Result(None, f"not tried: {promise.pending}", "nothing")
     try:
         return promise.run(world, scale)
     except NotPossible as exc:
