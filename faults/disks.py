@@ -83,7 +83,7 @@ def _filled(world: World, scale: Scale, service: Service, server: EmbeddedPostgr
         wait_until(lambda: any(a.status == 503 for a in load.answers()), "the disk's being full", timeout_s=240, pause_s=0.1)
         before = load.acknowledged()
         world.say(f"  full after {before:,} acknowledged")
-        time.sleep(scale.of(full=20, short=3))
+        time.sleep(scale.of(full=20, short=1))
         while_full = Counter(a.status for a in load.answers()[-50:])
         _enlarge(folder)
         (folder / "ballast").unlink()

@@ -37,7 +37,7 @@ def _frozen(service: Service) -> Iterator[None]:
 
 
 def _outage(world: World, scale: Scale, out: Callable[[Service], AbstractContextManager[None]], what: str) -> Result:
-    rounds, lasts_s = scale.of(full=3, short=1), scale.of(full=15, short=4)
+    rounds, lasts_s = scale.of(full=3, short=1), scale.of(full=15, short=3)
     down: list[Answer] = []
     backs_s: list[float] = []
     readies: list[int] = []

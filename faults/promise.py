@@ -55,15 +55,12 @@ class Promise:
         Promises that are so closely related that one experiment shows them all.
     needs : str
         Figure that must be reached.
-    pending : str
-        Why it cannot be tried yet; empty where it can.
     """
 
     ids: tuple[str, ...]
     text: str
     needs: str
     run: Callable[[World, Scale], Result]
-    pending: str = ""
 
     @property
     def name(self) -> str:

@@ -49,7 +49,7 @@ def dripping(service: Service, connections: int) -> Iterator[list[int]]:
 
 def r27(world: World, scale: Scale) -> Result:
     """Nine hundred connections drip while good requests and health checks go on."""
-    connections, lasts_s = scale.of(full=900, short=300), scale.of(full=60, short=5)
+    connections, lasts_s = scale.of(full=900, short=300), scale.of(full=60, short=3)
     with world.service() as service:
         with (
             dripping(service, connections) as opened,

@@ -81,6 +81,9 @@ def load_booster(model_json: bytes) -> xgb.Booster:
 
 def read_booster(model_json: bytes) -> xgb.Booster:
     """The same for bytes that were loaded before: parsed once, not twice. Raises ModelDamaged where XGBoost refuses them."""
+    # XGBoost takes UBJSON as well, whatever it is called, and trusts it even more.
+    if model_json[:1] == b"{" and model_json[1:2] != b'"':
+        raise ModelDamaged("the booster of the model package cannot be read: it is not what XGBoost writes as JSON")
     booster = xgb.Booster({"nthread": 1})
     try:
         booster.load_model(bytearray(model_json))

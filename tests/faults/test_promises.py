@@ -12,8 +12,6 @@ from faults.world import World
 @pytest.mark.slow
 @pytest.mark.parametrize("promise", CATALOGUE, ids=lambda promise: promise.name)
 def test_the_promise_is_kept(promise: Promise, fault_world: World) -> None:
-    if promise.pending:
-        pytest.skip(promise.pending)
     try:
         result = promise.run(fault_world, Scale.SHORT)
     except NotPossible as exc:
