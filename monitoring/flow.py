@@ -29,10 +29,17 @@ def monitor(campaign_name: str, since: datetime | None = None, until: datetime |
     until = until or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     window = campaign(campaign_name).monitor("psi")
     since = since or until - timedelta(days=window.window_days if window else 7)
+    make_partitions()
     drift = compare_window(campaign_name, since, until)
     realised = measure_window(campaign_name, since, until)
     log.info(f"{campaign_name}: drift {drift['verdict']} over {drift['rows']:,} predictions, performance {realised['verdict']}")
     return {"drift": drift, "performance": realised}
+
+
+@task(name="partitions", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=list(DELAYS_S), retry_condition_fn=is_store_error)
+def make_partitions() -> int:
+    """Partitions of the prediction log for the months to come, made as long as they are empty; how many were missing."""
+    return platform().log.make_partitions()
 
 
 @task(name="drift", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=list(DELAYS_S), retry_condition_fn=is_store_error)

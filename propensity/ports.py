@@ -90,6 +90,9 @@ class PredictionLog(Protocol):
     def count(self, campaign: str) -> int:
         """Predictions ever logged."""
 
+    def make_partitions(self) -> int:
+        """Make room for the months to come where it is missing; how many months that were. Any number may do so at once."""
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -110,6 +110,10 @@ class FakePredictionLog:
         self.database.ping()
         return sum(len(entry.scores) for entry in self.entries if entry.campaign == campaign)
 
+    def make_partitions(self) -> int:
+        self.database.ping()
+        return 0
+
 
 class FakeOutcomeStore:
     """`propensity.ports.OutcomeStore` over the predictions of a `FakePredictionLog`."""

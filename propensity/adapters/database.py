@@ -24,6 +24,7 @@ from propensity.errors import DatabaseUnavailable, DataError, LockedTooLong, Set
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 _RAISE_LIMITS = "select set_config('statement_timeout', %(limit_ms)s, true), set_config('lock_timeout', %(limit_ms)s, true)"
+_NOT_STORABLE = "a value cannot be stored: texts must be free of NUL and lone surrogates, numbers in JSON finite"
 _NO_ADDRESS = "the database address cannot be read; it looks like postgresql://user:password@host:5432/propensity"
 
 
@@ -164,9 +165,14 @@ def translated() -> Iterator[None]:
         raise DatabaseUnavailable(
             f"Postgres did not {_what(exc)}; nothing was confirmed; try again, with the same Idempotency-Key where one was sent"
         ) from exc
-    except (psycopg.DataError, pg.CheckViolation, pg.NotNullViolation, UnicodeEncodeError):
+    except pg.CheckViolation as exc:
+        if exc.diag.constraint_name is None:
+            # No check of ours: a row met a partition that was being made for it.
+            raise DatabaseUnavailable("Postgres was making room for this; nothing was stored; try again") from exc
+        raise DataError(_NOT_STORABLE) from None
+    except (psycopg.DataError, pg.NotNullViolation, UnicodeEncodeError):
         # Without the cause: it quotes the value, and a traceback in a log must not.
-        raise DataError("a value cannot be stored: texts must be free of NUL and lone surrogates, numbers in JSON finite") from None
+        raise DataError(_NOT_STORABLE) from None
 
 
 def _what(exc: psycopg.Error) -> str:

@@ -203,7 +203,8 @@ def post(port: int, body: bytes = b"x" * 100) -> tuple[int, dict[str, str], Any]
 
 def test_what_would_wait_too_long_is_refused_at_once_and_livez_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(channel, "MOST_WAITING", 3)
-    gate, replies, codes = Gate(), [], []
+    gate, replies = Gate(), []
+    codes: list[str] = []
     with serving(gate, threads=2) as (server, port, _):
         server.admission.refused = codes.append
         askers = [threading.Thread(target=lambda: replies.append(post(port)[0])) for _ in range(5)]
