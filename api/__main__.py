@@ -29,6 +29,7 @@ def _serve(first_parse: FirstParse) -> int:
     from api import logs
     from api.app import create_app
     from api.compose import compose
+    from api.memory import keep_small
     from api.server import Server
     from propensity.settings import read_settings
 
@@ -39,6 +40,7 @@ def _serve(first_parse: FirstParse) -> int:
     services.metrics.watch_server(queued=lambda: server.waiting, in_flight=lambda: server.in_flight)
     lines = logs.configure()
     services.metrics.watch_logs(lambda: lines.dropped)
+    keep_small()
     # What is here stays to the end: the collector of cycles need not look at it again and again, nor so often at what lists bring.
     gc.collect()
     gc.freeze()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ from propensity.scoring import score_list
 
 DEFAULT_REASONS, MAX_REASONS = 3, 10
 MAX_KEY = 200
+# About as many rows as are scored without leaving Python's lock for long.
+SMALL_BYTES = 24 * 1024
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,19 @@ def post_predictions(services: Services, campaign: str) -> Response:
         stored = services.log.stored_reply(campaign, g.caller.name, key)
         if stored is not None:
             return _replay(services, campaign, stored, digest, format_)
-    with stage("read"):
-        sent = services.readers[campaign].read(request.mimetype, body, request.mimetype_params.get("charset"))
-        wanted = wanted_of(declared, {**_from_query(), **sent.options})
-    model = services.models.choose(campaign, wanted.model).model
-    g.model = model.version
-    with stage("check"):
-        post = sent.check()
-    with stage("score"):
-        scored = score_list(model, post.checked, wanted.policy, top_reasons=wanted.reasons)
-    g.rows = len(scored.table)
-    with stage("reply"):
-        reply = scored_reply(g.request_id, post, scored, wanted=format_, reasons=wanted.reasons > 0)
+    with services.turn if len(body) <= SMALL_BYTES else nullcontext():
+        with stage("read"):
+            sent = services.readers[campaign].read(request.mimetype, body, request.mimetype_params.get("charset"))
+            wanted = wanted_of(declared, {**_from_query(), **sent.options})
+        model = services.models.choose(campaign, wanted.model).model
+        g.model = model.version
+        with stage("check"):
+            post = sent.check()
+        with stage("score"):
+            scored = score_list(model, post.checked, wanted.policy, top_reasons=wanted.reasons)
+        g.rows = len(scored.table)
+        with stage("reply"):
+            reply = scored_reply(g.request_id, post, scored, wanted=format_, reasons=wanted.reasons > 0)
     entry = scored.logged(g.request_id, services.declarations[campaign], source="api", caller=g.caller.name)
     began = time.perf_counter()
     with stage("commit"):

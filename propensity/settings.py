@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     mlflow_artifacts: str = ""
     api_host: str = "127.0.0.1"
     api_port: int = 8700
-    api_threads: int = 8
+    api_threads: int = 4
     api_rate_per_s: float = Field(default=1000.0, gt=0, le=1e6)
     reload_s: float = 1.0
     otlp_endpoint: str = ""
