@@ -101,8 +101,11 @@ booster.inplace_predict(np.zeros((4, 5), dtype=np.float32), predict_type="margin
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a cycle at the root", "a column far away", "nested", "empty"])
+@pytest.mark.parametrize("name", ["a cycle at the root", "nested", "empty"])
 def test_these_end_a_process_that_parses_and_scores_them(model: Model, name: str) -> None:
-    """Why all this is needed. Should XGBoost learn to refuse one, this test says so."""
+    """Why all this is needed. Should XGBoost learn to refuse one, this test says so.
+
+    A column far away ends it only where nothing lies in memory there, by chance: it is refused above, and not tried here.
+    """
     done = run([sys.executable, "-c", SCORE], input=broken(model, name).model_json, capture_output=True, cwd=ROOT, check=False)
     assert done.returncode < 0
