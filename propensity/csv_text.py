@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from propensity.campaign import Numeric
 from propensity.csv_encoding import decode
 from propensity.csv_numbers import settle_decimals
-from propensity.csv_rows import LINE_END, MAX_COLUMNS, Fault, parse
+from propensity.csv_rows import MAX_COLUMNS, Fault, parse
 from propensity.errors import Malformed, TooLarge
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+# Wider files are made to fill the memory: cells a row on average, in a file of as many rows as allowed.
+_MEAN_CELLS = 60
+_FIRST_LINE = re.compile(r"[\r\n]*+([^\r\n]*+)")
 _STATEMENT = re.compile(r"\"?sep=([,;\t|])\"?[,;\t|]*(?:\r\n|\r|\n|\Z)", re.IGNORECASE)
 
 
@@ -72,6 +75,8 @@ def read_csv(
     TooLarge
         More rows or columns than allowed.
     """
+    if max(map(data.count, map(str.encode, DELIMITERS))) > _MEAN_CELLS * max_rows:
+        raise TooLarge(f"{subject} holds more cells than a list of {max_rows:,} rows can; send it in parts")
     text, stated, above = _without_statement(decode(data, encoding, subject))
     if not text.strip("\r\n"):
         return CsvTable((), {}, 0, (), stated or ",", {})
@@ -93,7 +98,8 @@ def read_csv(
 
 def first_line(text: str) -> str:
     """The first line that is not empty, without its end."""
-    return next(iter(LINE_END.split(text.lstrip("\r\n"), 1)))
+    found = _FIRST_LINE.match(text)
+    return found[1] if found else ""
 
 
 def _without_statement(text: str) -> tuple[str, str | None, int]:

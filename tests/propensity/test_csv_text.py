@@ -233,6 +233,9 @@ def test_hostile_texts_of_megabytes_are_done_with_soon() -> None:
             read(data)
     with pytest.raises(Malformed, match="line 2"):
         read(b"age,customer\n" + b'"' * 4_000_000)
-    assert read(b"age,customer\n" + b'"",""\n' * 600_000).n == 0
+    assert read(b"age,customer\n" + b'"",""\n' * 600_000, max_rows=20_000).n == 0
+    for mark in (b",", b";", b"\t", b"|"):
+        with pytest.raises(TooLarge, match="more cells"):
+            read(b"age,customer\n" + mark * 4_000_000)
     assert read(b'age,customer\n1,"a\n"\n"",""\n\n').columns["customer"] == ["a\n"]
     assert read(b'age,customer\n1,"a""\n""\n"\n"",\n').columns["customer"] == ['a"\n"\n']
