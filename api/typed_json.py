@@ -1,17 +1,15 @@
 """JSON bytes straight to a validated table: the fast way in, for lists in which everything is sound.
 
-A decoder is compiled from the campaign's declaration: numbers are decoded as floats and each category as its position, so that one pass
-gives the matrix. Whatever is not entirely sound (a wrong value, a surplus column, a key twice, a form not foreseen here) is left to
-`propensity.schema.check_rows`, which names the row and the column; both ways must accept the same rows and give the same table.
+A decoder is compiled from the campaign's declaration: numbers are decoded as floats and each category as its position, from which
+`api.packed_rows` makes the matrix. Whatever is not entirely sound (a wrong value, a surplus column, a key twice, a form not foreseen
+here) is left to `propensity.schema.check_rows`, which names the row and the column; both ways must accept the same rows and give
+the same table.
 """
 
 from __future__ import annotations
 
-import enum
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -19,8 +17,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from api.packed_rows import ID, PackedRows, kind_of
 from api.strict_json import keys_at_most, keys_of, occurrences
-from propensity.campaign import Campaign, Categorical, Feature
+from propensity.campaign import Campaign, Feature
 from propensity.schema import ID_LENGTH, RawColumns, Table
 
 FloatArray = npt.NDArray[np.float64]
@@ -59,15 +58,15 @@ class TypedJson:
         self._low = np.array([max(getattr(f, "low", 0.0), -_EXACT) for f in campaign.features])
         self._high = np.array([min(getattr(f, "high", _EXACT), _EXACT) for f in campaign.features])
         self._integer = np.flatnonzero([getattr(f, "integer", False) for f in campaign.features])
-        kinds = [_kind(feature) for feature in campaign.features]
+        kinds = [_nullable(feature, kind_of(feature)) for feature in campaign.features]
         self._usable = None not in kinds
         if not self._usable:
             return
         fields = [f"f{at}" for at in range(self._width)]
-        names = {"id": id_name, **dict(zip(fields, campaign.feature_names, strict=True))}
-        row = _struct("Row", [("id", str | int), *zip(fields, [_cell(k) for k in kinds], strict=True)], names, campaign)
-        columns = _struct("Columns", [("id", list[str | int]), *zip(fields, [list[k] for k in kinds], strict=True)], names, None)  # type: ignore[valid-type]
-        self._row_values = attrgetter(*fields) if self._width > 1 else _single(fields[0])
+        names = {ID: id_name, **dict(zip(fields, campaign.feature_names, strict=True))}
+        row = _struct("Row", [(ID, str | int), *zip(fields, [_cell(k) for k in kinds], strict=True)], names, campaign)
+        columns = _struct("Columns", [(ID, list[str | int]), *zip(fields, [list[k] for k in kinds], strict=True)], names, None)  # type: ignore[valid-type]
+        self._packed = PackedRows(campaign, names)
         self._column_values = attrgetter(*fields) if self._width > 1 else _single(fields[0])
         self._one = msgspec.json.Decoder(row)
         self._list = msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
@@ -113,11 +112,12 @@ class TypedJson:
         n = len(rows)
         if not 0 < n <= self._max_rows:
             return None
-        raw, absent = _floats(list(chain.from_iterable(map(self._row_values, rows))))
+        ids = self._packed.ids(rows)
+        raw, absent = self._packed.columns(rows)
         # More keys in the text than were taken: a column that is not declared, or a key twice.
         if not keys_at_most(body, n * (self._width + 1) - absent + other_keys):
             return None
-        return self._post(raw.reshape(n, self._width), [row.id for row in rows], options)
+        return self._post(raw, ids, options)
 
     def _by_column(self, body: bytes, wrapped: Any) -> TypedPost | None:
         ids, options = wrapped.columns.id, self._given(wrapped)
@@ -127,13 +127,10 @@ class TypedJson:
             return None
         if not keys_at_most(body, self._width + 2 + keys_of(options)):
             return None
-        raw = np.empty((n, self._width))
-        for at, column in enumerate(columns):
-            raw[:, at], _ = _floats(column)
-        return self._post(raw, ids, options, columnar=True)
+        return self._post(self._packed.by_column(columns, n), ids, options, columnar=True)
 
     def _post(self, raw: FloatArray, ids: list[Any], options: Mapping[str, Any], *, columnar: bool = False) -> TypedPost | None:
-        if np.any((raw < self._low) | (raw > self._high)):
+        if np.any(raw < self._low) or np.any(raw > self._high):
             return None
         if len(self._integer):
             whole = raw[:, self._integer]
@@ -156,34 +153,8 @@ def _names(ids: list[Any]) -> tuple[str, ...] | None:
     return tuple(ids)
 
 
-def _floats(values: Sequence[Any]) -> tuple[FloatArray, int]:
-    """The values as float64, those missing as NaN, and how many of them were not sent at all."""
-    try:
-        return np.frombuffer(struct.pack(f"{len(values)}d", *values)), 0
-    except struct.error:
-        # Only a nullable feature's value may be None or absent.
-        given = [None if value is msgspec.UNSET else value for value in values]
-        return np.array(given, dtype=np.float64), sum(value is msgspec.UNSET for value in values)
-
-
-def _kind(feature: Feature) -> Any:
-    """What a value is decoded to; None where there is no type for it."""
-    if isinstance(feature, Categorical):
-        # A category is its position as a float, found by the declared value: msgspec looks members up by value.
-        if len({type(value) for value in feature.values}) != 1:
-            return None
-        members = [(f"v{at}", (value, at)) for at, value in enumerate(feature.values)]
-        kind: Any = _Position(feature.name, members)  # type: ignore[arg-type]
-    else:
-        kind = float
-    return kind | None if feature.nullable else kind
-
-
-class _Position(float, enum.Enum):
-    def __new__(cls, value: str | int, position: int) -> _Position:
-        made = float.__new__(cls, position)
-        made._value_ = value
-        return made
+def _nullable(feature: Feature, kind: Any) -> Any:
+    return kind | None if kind is not None and feature.nullable else kind
 
 
 def _cell(kind: Any) -> Any:

@@ -20,7 +20,18 @@ from propensity.scoring import raw_features
 from tests.api.models import make_campaign, make_rows
 
 DOTTED = make_campaign(name="dotted", features=(Numeric("a.b", low=-5, high=5), Categorical("import", ("x", "y"), nullable=True)))
-CAMPAIGNS = {**all_campaigns(), "small": make_campaign(), "dotted": DOTTED}
+WIDE = make_campaign(
+    name="wide",
+    features=(
+        Categorical("of many texts", tuple(f"\u00e9 {at}" for at in range(300)), nullable=True),
+        Categorical("of many whole numbers, with a name of more than 31 bytes", tuple(range(-50, 250)), nullable=True),
+        Categorical("of few whole numbers", (7, 300, -1)),
+        Numeric("x" * 300, low=-1, high=1, nullable=True),
+        *(Categorical(f"c{at}", tuple("abcdefgh"[: at + 2])) for at in range(7)),
+        *(Numeric(f"n{at}", low=0, high=9, integer=at % 2 == 0) for at in range(7)),
+    ),
+)
+CAMPAIGNS = {**all_campaigns(), "small": make_campaign(), "dotted": DOTTED, "wide": WIDE}
 READERS = {name: TypedJson(campaign, id_column(campaign), OPTIONS, MAX_ROWS) for name, campaign in CAMPAIGNS.items()}
 ODD: list[Any] = [
     None,
@@ -64,7 +75,7 @@ def same(campaign: Campaign, typed: TypedPost, body: bytes, mimetype: str = "app
 
 
 @pytest.mark.parametrize("name", CAMPAIGNS)
-@pytest.mark.parametrize("n", [1, 3, 40])
+@pytest.mark.parametrize("n", [1, 3, 16, 64, 65, 400])
 def test_sound_lists_are_taken_in_every_form(name: str, n: int) -> None:
     campaign, reader = CAMPAIGNS[name], READERS[name]
     rows = make_rows(campaign, n, seed=n)
@@ -86,6 +97,26 @@ def test_sound_lists_are_taken_in_every_form(name: str, n: int) -> None:
     typed = reader.read_lines(lines)
     assert typed is not None
     same(campaign, typed, lines, "application/x-ndjson")
+
+
+@pytest.mark.parametrize("n", [6, 90])
+def test_missing_values_of_every_kind_are_read(n: int) -> None:
+    campaign = CAMPAIGNS["wide"]
+    rows = make_rows(campaign, n)
+    for at, feature in enumerate(feature for feature in campaign.features if feature.nullable):
+        rows[at][feature.name] = None
+        rows[at + 1].pop(feature.name)
+    body = json.dumps(rows).encode()
+    typed = READERS["wide"].read(body)
+    assert typed is not None
+    assert np.isnan(raw_features(typed.table)).sum() == 6
+    same(campaign, typed, body)
+    body = json.dumps(
+        {"columns": {name: [row.get(name) for row in rows] for name in (id_column(campaign), *campaign.feature_names)}}
+    ).encode()
+    typed = READERS["wide"].read(body)
+    assert typed is not None
+    same(campaign, typed, body)
 
 
 def test_missing_values_are_missing_sent_as_null_or_not_at_all() -> None:
