@@ -39,9 +39,17 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
 )
 
 
+class App(Flask):
+    """Flask, whose views and hooks here are all plain functions."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function itself: Flask would ask anew at each call whether it is a coroutine."""
+        return func
+
+
 def create_app(services: Services) -> Flask:
     """The web application over these services."""
-    app = Flask("api")
+    app = App("api")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False
     for method, path, view in ROUTES:
@@ -57,10 +65,7 @@ def create_app(services: Services) -> Flask:
 
 
 def _begin(services: Services) -> None:
-    g.request_id = services.new_request_id()
-    g.started_s = time.perf_counter()
-    g.rows = None
-    g.caller = None
+    vars(g._get_current_object()).update(request_id=services.new_request_id(), started_s=time.perf_counter(), rows=None, caller=None)
     if services.tracing is not None:
         services.tracing.begin(request.environ)
 
@@ -76,7 +81,7 @@ def _end(services: Services, reply: Response) -> Response:
     seconds = time.perf_counter() - known["started_s"]
     fields = _access(services, known, reply.status_code, seconds)
     logger.info("request", extra={"fields": fields})
-    _count(services, fields, seconds, reply)
+    _count(services, fields, seconds, int(request.environ.get("CONTENT_LENGTH") or 0), reply)
     if services.tracing is not None:
         services.tracing.end(fields)
     return reply
@@ -109,9 +114,9 @@ def _access(services: Services, known: Mapping[str, Any], status: int, seconds: 
     return fields
 
 
-def _count(services: Services, fields: Mapping[str, Any], seconds: float, reply: Response) -> None:
+def _count(services: Services, fields: Mapping[str, Any], seconds: float, received: int, reply: Response) -> None:
     metrics = services.metrics
     if "code" in fields:
         metrics.refused(fields["code"])
-    received, sent = int(request.environ.get("CONTENT_LENGTH") or 0), reply.calculate_content_length() or 0
+    sent = reply.calculate_content_length() or 0
     metrics.request(fields["route"], fields["method"], fields["status"], seconds=seconds, received=received, sent=sent)

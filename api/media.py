@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from flask import Response
@@ -23,18 +24,25 @@ SCHEMA = "application/schema+json"
 
 TAKEN = (JSON, NDJSON, CSV, ARROW, ARROW_FILE, PARQUET)
 GIVEN = (JSON, NDJSON, CSV, ARROW, PARQUET)
+READ_AT_ONCE = (JSON, NDJSON)
 SAME_AS = {"application/jsonl": NDJSON, "application/ndjson": NDJSON, "application/csv": CSV}
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 WORTH_PACKING = 1_024
+SHORT_HEADER = 200
 _GZIP = 31  # zlib's word for gzip with a header
 
 
-def asked_for(accept: MIMEAccept) -> str:
-    """The media type of the reply: JSON where the caller does not mind. Raises NotAcceptable where none on offer will do."""
+def asked_for(accept: str) -> str:
+    """The media type of the reply to a header Accept: JSON where the caller does not mind. Raises NotAcceptable for none on offer."""
+    return _best(accept) if len(accept) <= SHORT_HEADER else _best.__wrapped__(accept)
+
+
+@lru_cache(maxsize=64)
+def _best(accept: str) -> str:
     if not accept:
         return JSON
-    found = accept.best_match(GIVEN)
+    found = parse_accept_header(accept, MIMEAccept).best_match(GIVEN)
     if found is None:
         raise NotAcceptable(f"the header Accept asks for none of the formats on offer: {', '.join(GIVEN)}")
     # best_match takes the first on offer for */*, which is JSON.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -51,6 +52,33 @@ class RandomIds:
         return str(uuid.UUID(bytes=mine, version=4))
 
 
+class Turn:
+    """Lets one thread at a time do what keeps Python's lock busy.
+
+    NumPy lets go of that lock dozens of times a request; where several threads wait for it each time is a switch of threads (400 a
+    request were seen with 32 connections), and lists of 1,000 rows in Arrow took half as long again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Turn:
+        self._lock.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Within the turn: let others have theirs while this thread waits, or works without Python's lock."""
+        self._lock.release()
+        try:
+            yield
+        finally:
+            self._lock.acquire()
+
+
 @dataclass(frozen=True)
 class Services:
     """What a request needs. Tests put fakes in the place of stores, and a fixed clock.
@@ -67,9 +95,8 @@ class Services:
         Who may call.
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
-    turn : Lock
-        Short lists are worked on one after the other: NumPy lets go of Python's lock dozens of times a request, and where several threads
-        wait for it each time is a switch of threads (400 a request were seen with 32 connections).
+    turn : Turn
+        Whose turn it is among the threads that score.
     metrics : Metrics
         What is counted, for ``/metrics``.
     tracing : Tracing or None
@@ -85,7 +112,7 @@ class Services:
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = field(default_factory=RandomIds)
     draining: threading.Event = field(default_factory=threading.Event)
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    turn: Turn = field(default_factory=Turn)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from propensity.errors import Malformed
 
 FloatArray = npt.NDArray[np.float64]
 BANDS = ("high", "medium", "low")
+_BY_EDGES_REACHED = BANDS[::-1]
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def decide(scores: FloatArray, policy: Policy, economics: Economics) -> Decision
 def bands(scores: FloatArray, economics: Economics) -> list[str]:
     """A word per row: ``high`` from twice the break-even score, ``medium`` from the break-even score, else ``low``."""
     edge = economics.break_even
-    positions = np.where(scores >= 2 * edge, 0, np.where(scores >= edge, 1, 2))
-    return [BANDS[at] for at in positions.tolist()]
+    reached = (scores >= edge).view(np.int8) + (scores >= 2 * edge)
+    return [_BY_EDGES_REACHED[at] for at in reached.tolist()]
 
 
 def parse_policy(sent: object, default: Policy) -> Policy:
@@ -95,4 +96,4 @@ def parse_policy(sent: object, default: Policy) -> Policy:
 
 def as_json(policy: Policy) -> dict[str, Any]:
     """A policy as it is logged and replied."""
-    return {k: v for k, v in asdict(policy).items() if v is not None}
+    return {"kind": policy.kind} if policy.value is None else {"kind": policy.kind, "value": policy.value}

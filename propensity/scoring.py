@@ -78,8 +78,12 @@ class ScoredList:
 
 def score_list(model: Model, checked: CheckedRows, policy: Policy, *, top_reasons: int = 3) -> ScoredList:
     """Score validated rows, decide by ``policy``, and explain each score by its ``top_reasons`` strongest features."""
+    return decide_list(model, checked, policy, model.score(checked.table), top_reasons=top_reasons)
+
+
+def decide_list(model: Model, checked: CheckedRows, policy: Policy, scores: npt.NDArray[np.float64], *, top_reasons: int = 3) -> ScoredList:
+    """The same for rows that the model has scored already."""
     table = checked.table
-    scores = model.score(table)
     decision = decide(scores, policy, model.campaign.economics)
     why = reasons(model, table, top_reasons)
     return ScoredList(model, policy, table, scores, decision, bands(scores, model.campaign.economics), why, checked.issues, checked.refused)
