@@ -6,22 +6,26 @@ backoff that outlives the recovery), and a connection that died while idle is no
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
+from itertools import count
 from typing import Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.rows import RowFactory, tuple_row
 
-from propensity.adapters.pg_arrays import register
+from propensity.adapters.pg_arrays import dump, register
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+_PLACEHOLDER = re.compile(r"%[sb]")
 
 
 class Clocked(psycopg.Connection[tuple[Any, ...]]):
@@ -31,6 +35,42 @@ class Clocked(psycopg.Connection[tuple[Any, ...]]):
 
     _ahead_s = 0.0
     distrusted = False
+
+    def __init__(self, pgconn: PGconn, row_factory: RowFactory[Any] = tuple_row) -> None:
+        super().__init__(pgconn, row_factory)
+        self._named: dict[str, bytes] = {}
+        # A duplicate of the descriptor, for whoever takes the connection away: the number itself is another socket's once it is closed.
+        self.twin = socket.fromfd(self.fileno(), socket.AF_INET, socket.SOCK_STREAM)
+
+    def close(self) -> None:
+        """Close the connection."""
+        super().close()
+        self.twin.close()
+
+    def run(self, statement: str, values: Sequence[object]) -> int:
+        """Run a statement that is its own transaction, in one call of libpq, which waits without Python's lock; return the rows written.
+
+        Half the work of a cursor: for a request of one customer that is a tenth of everything. Raises psycopg.Error.
+        """
+        dumped = [dump(value) for value in values]
+        name = self._named.get(statement) or self._prepare(statement, [one.oid for one in dumped])
+        result = self.pgconn.exec_prepared(name, [one.data for one in dumped], [Format.BINARY] * len(dumped))  # type: ignore[misc]  # None is NULL
+        return self._checked(result).command_tuples or 0
+
+    def _prepare(self, statement: str, types: Sequence[int]) -> bytes:
+        name = b"run%d" % len(self._named)
+        numbers = count(1)
+        text = _PLACEHOLDER.sub(lambda _: f"${next(numbers)}", statement)
+        self._checked(self.pgconn.prepare(name, text.encode(), types))
+        self._named[statement] = name
+        return name
+
+    def _checked(self, result: PGresult) -> PGresult:
+        if result.status == ExecStatus.COMMAND_OK:
+            return result
+        if self.pgconn.status == ConnStatus.BAD:
+            raise psycopg.OperationalError("the connection is lost")
+        raise psycopg.errors.error_from_result(result)
 
     def read_clock(self) -> None:
         """Ask the server for its time. The answer's way back counts as the server being behind: a deadline never comes too late."""
@@ -96,19 +136,16 @@ class Deadlines:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def until(self, connection: Connection, deadline: float) -> Iterator[None]:
+    def until(self, connection: Clocked, deadline: float) -> Iterator[None]:
         """Abandon the connection when the monotonic clock passes ``deadline`` (seconds) within this block."""
-        # A duplicate of the descriptor: should the connection be closed meanwhile, its number may already belong to another socket.
-        twin = socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
         with self._lock:
-            self._watched[id(twin)] = (deadline, twin)
+            self._watched[id(connection)] = (deadline, connection.twin)
             self._start()
         try:
             yield
         finally:
             with self._lock:
-                del self._watched[id(twin)]
-            twin.close()
+                del self._watched[id(connection)]
 
     def stop(self) -> None:
         """End the clock's thread."""
@@ -136,14 +173,14 @@ class Connections:
     def __init__(self, conninfo: dict[str, Any], size: int) -> None:
         self._conninfo = conninfo
         self._slots = threading.BoundedSemaphore(size)
-        self._idle: list[Connection] = []
+        self._idle: list[Clocked] = []
         self._closed = False
         # Connecting has a thread of its own, for only that way it can be left behind at the deadline: libpq's limit is whole seconds,
         # two at least, and counts anew for every address of the host. Twice the size, so that those left behind do not block a recovery.
         self._connectors = ThreadPoolExecutor(2 * size, thread_name_prefix="postgres-connect")
 
     @contextmanager
-    def borrow(self, deadline: float) -> Iterator[Connection]:
+    def borrow(self, deadline: float) -> Iterator[Clocked]:
         """A working, idle connection. Raises OutOfTime at ``deadline`` (monotonic seconds), OperationalError where it is refused."""
         if not self._slots.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise OutOfTime("every connection was in use")
@@ -163,7 +200,7 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
 
-    def _take(self) -> Connection | None:
+    def _take(self) -> Clocked | None:
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
@@ -172,17 +209,16 @@ class Connections:
                 connection.close()
         return None
 
-    def _give_back(self, connection: Connection) -> None:
-        distrusted = isinstance(connection, Clocked) and connection.distrusted
-        if connection.pgconn.transaction_status == TransactionStatus.IDLE and not self._closed and not distrusted:
+    def _give_back(self, connection: Clocked) -> None:
+        if connection.pgconn.transaction_status == TransactionStatus.IDLE and not self._closed and not connection.distrusted:
             self._idle.append(connection)
         else:
             connection.close()
 
-    def _connect(self, deadline: float) -> Connection:
+    def _connect(self, deadline: float) -> Clocked:
         if self._closed:
             raise psycopg.InterfaceError("the database was closed")
-        pending: Future[Connection] = self._connectors.submit(_open, self._conninfo)
+        pending: Future[Clocked] = self._connectors.submit(_open, self._conninfo)
         try:
             return pending.result(max(0.0, deadline - time.monotonic()))
         except FutureTimeout as exc:
@@ -191,14 +227,14 @@ class Connections:
             raise OutOfTime("no connection was made") from exc
 
 
-def _open(conninfo: dict[str, Any]) -> Connection:
+def _open(conninfo: dict[str, Any]) -> Clocked:
     connection = Clocked.connect(autocommit=True, **conninfo)
     register(connection)
     connection.read_clock()
     return connection
 
 
-def _hung_up(connection: Connection) -> bool:
+def _hung_up(connection: Clocked) -> bool:
     """Whether an idle connection has something to read: its end, since a server says nothing unasked."""
     if connection.closed:
         return True
@@ -207,6 +243,6 @@ def _hung_up(connection: Connection) -> bool:
     return bool(poll.poll(0))
 
 
-def _discard(pending: Future[Connection]) -> None:
+def _discard(pending: Future[Clocked]) -> None:
     if not pending.cancelled() and pending.exception() is None:
         pending.result().close()

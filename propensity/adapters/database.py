@@ -82,22 +82,20 @@ class Database:
         Raises as `transaction`, at ``deadline`` (monotonic seconds) at the latest.
         """
         until = time.monotonic() + self.timeout_s if deadline is None else deadline
-        with self._cursor(None, until) as cursor:
-            connection = cursor.connection
-            assert isinstance(connection, Clocked), "connections of the pool know their server's clock"
+        with self._borrowed(until) as connection:
             by_server = connection.server_time(until)
             if len(statements) == 1:
                 ((statement, values),) = statements
-                counts = [cursor.execute(statement, (by_server, *values), prepare=True).rowcount]
+                counts = [connection.run(statement, (by_server, *values))]
             else:
-                cursors = [connection.cursor(binary=True) for _ in statements]
+                cursors = [connection.cursor(binary=True) for _ in range(1 + len(statements))]
                 with connection.pipeline():
-                    cursor.execute("begin")
-                    for one, (statement, values) in zip(cursors, statements, strict=True):
+                    cursors[0].execute("begin")
+                    for one, (statement, values) in zip(cursors[1:], statements, strict=True):
                         one.execute(statement, (by_server, *values), prepare=True)
                 # Only now: what was not answered in time is never committed.
-                self._commit(cursor)
-                counts = [one.rowcount for one in cursors]
+                self._commit(cursors[0])
+                counts = [one.rowcount for one in cursors[1:]]
             if 0 in counts:
                 # Too late, perhaps: the server's clock may have been set, and is read anew with a new connection.
                 connection.distrust()
@@ -117,17 +115,20 @@ class Database:
         self._deadlines.stop()
 
     @contextmanager
-    def _cursor(self, timeout_s: float | None, deadline: float | None = None) -> Iterator[Cursor]:
-        if deadline is None:
-            deadline = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
+    def _cursor(self, timeout_s: float | None) -> Iterator[Cursor]:
+        until = time.monotonic() + (self.timeout_s if timeout_s is None else timeout_s)
+        with self._borrowed(until) as connection, connection.cursor(binary=True) as cursor:
+            yield cursor
+
+    @contextmanager
+    def _borrowed(self, deadline: float) -> Iterator[Clocked]:
         with (
             translated(),
             self._breaker.guard(deadline),
             self._connections.borrow(deadline) as connection,
             self._deadlines.until(connection, deadline),
-            connection.cursor(binary=True) as cursor,
         ):
-            yield cursor
+            yield connection
 
 
 def conninfo(url: str, timeout_s: float) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from propensity.adapters.connections import Connection, Deadlines
+from propensity.adapters.connections import Clocked, Deadlines
 from propensity.adapters.database import conninfo, translated
 from propensity.errors import DatabaseUnavailable
 
@@ -65,7 +65,7 @@ def current_revision(url: str, *, timeout_s: float = 5.0) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _upgrade(config: Config, connection: Connection) -> None:
+def _upgrade(config: Config, connection: Clocked) -> None:
     connection.autocommit = False
     engine = create_engine("postgresql+psycopg://", creator=lambda: connection, poolclass=NullPool)
     try:
@@ -81,14 +81,14 @@ def _upgrade(config: Config, connection: Connection) -> None:
 
 
 @contextmanager
-def _connection(url: str, timeout_s: float) -> Iterator[Connection]:
+def _connection(url: str, timeout_s: float) -> Iterator[Clocked]:
     """A connection that lives for at most ``timeout_s`` seconds, even where Postgres is frozen."""
     deadlines = Deadlines()
     info = conninfo(url, timeout_s) | {"connect_timeout": 5}
     try:
         with (
             translated(),
-            psycopg.connect(autocommit=True, **info) as connection,
+            Clocked.connect(autocommit=True, **info) as connection,
             deadlines.until(connection, time.monotonic() + timeout_s),
         ):
             yield connection
