@@ -6,7 +6,7 @@ the column is not wanted. Source: Apache Arrow, "Arrow Columnar Format", Seriali
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,7 +32,7 @@ class _State:
     wanted: Collection[str]
     max_rows: int
     names: tuple[str, ...] = ()
-    fields: list[Field] = field(default_factory=list)
+    fields: Sequence[Field] = ()
     dictionaries: dict[int, Dictionary] = field(default_factory=dict)
     entries: int = 0
     budget: list[int] = field(default_factory=lambda: [MAX_TEXT_BYTES])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from propensity.errors import Malformed, TooLarge
@@ -12,6 +13,7 @@ from propensity.flatbuffer import Broken, Table
 MAX_COLUMNS = 1_000
 MAX_FIELDS = 5_000
 MAX_DEPTH = 32
+_SHORT_BYTES = 16 * 1024
 _NAMES = (
     "none", "null", "int", "float", "binary", "utf8", "bool", "decimal", "date", "time", "timestamp", "interval", "list", "struct", "union",
     "fixed-size binary", "fixed-size list", "map", "duration", "large binary", "large utf8", "large list", "run-end encoded", "binary view",
@@ -67,13 +69,24 @@ class Field(NamedTuple):
     layout: Layout
 
 
-def fields_of(schema: Table, subject: str) -> list[Field]:
+def fields_of(schema: Table, subject: str) -> Sequence[Field]:
     """The columns of a schema. Raises TooLarge for more than allowed, Malformed and Broken for what cannot be."""
+    # The lists of one sender have one schema.
+    short = len(schema.buffer) <= _SHORT_BYTES
+    return _read_before(schema.buffer, schema.at, subject) if short else _read(schema, subject)
+
+
+@lru_cache(maxsize=32)
+def _read_before(buffer: bytes, at: int, subject: str) -> Sequence[Field]:
+    return _read(Table(buffer, at), subject)
+
+
+def _read(schema: Table, subject: str) -> Sequence[Field]:
     tables = schema.tables(1)
     if len(tables) > MAX_COLUMNS:
         raise TooLarge(f"{subject} has more than {MAX_COLUMNS:,} columns")
     left = [MAX_FIELDS]
-    return [Field(table.text(0), _layout(table, 0, left, subject)) for table in tables]
+    return tuple(Field(table.text(0), _layout(table, 0, left, subject)) for table in tables)
 
 
 def _layout(field: Table, depth: int, left: list[int], subject: str) -> Layout:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,13 +22,13 @@ from propensity.arrow_ipc import Compressed, read_ipc
 from propensity.arrow_values import Column, Texts
 from propensity.campaign import Campaign, Categorical, Feature, Numeric
 from propensity.errors import Malformed, RowIssue
-from propensity.schema import ID_LENGTH, MISSING_CODE, Checked, CodeArray, FloatArray, Table, allowed, check_ids
+from propensity.schema import ID_LENGTH, MISSING_CODE, Checked, CodeArray, FloatArray, RawColumns, Table, allowed, check_ids
 
 MAX_ROWS = 10_000
 _UNKNOWN = -2
 _WHOLE = re.compile(r"-?[0-9]{1,40}")
 _LARGEST_EXACT_INT = 2**53
-_FEW_TEXTS, _LOOP_VALUES, _LOOP_LENGTH = 300, 64, 32
+_FEW_TEXTS, _MOST_WORDS, _LOOP_LENGTH = 300, 1_000, 32
 
 
 class ColumnTable(NamedTuple):
@@ -91,17 +93,21 @@ def check_arrays(campaign: Campaign, columns: Mapping[str, Column], ids: Column 
         Customer ids, texts or numbers. None: the row number is the id.
     """
     issues: list[RowIssue] = []
-    typed: dict[str, FloatArray | CodeArray] = {}
-    for feature in campaign.features:
+    raw = np.empty((len(campaign.features), n))
+    for values, feature in zip(raw, campaign.features, strict=True):
         column = columns.get(feature.name) or Column(np.zeros(n), np.zeros(n, dtype=np.bool_))
-        typed[feature.name], wrong = _numbers(feature, column) if isinstance(feature, Numeric) else _codes(feature, column)
+        if isinstance(feature, Numeric):
+            values[:], wrong = _numbers(feature, column)
+        else:
+            values[:], wrong = _codes(feature, column)
+            values[values < 0] = np.nan
         for code, mask in wrong:
             message = f"is missing; it {allowed(feature)}" if code == "missing" else allowed(feature)
             issues += [RowIssue(first_row + at, feature.name, code, message) for at in np.flatnonzero(mask).tolist()]
     names, bad_ids = _ids(ids, n, first_row)
     issues += bad_ids
     rows = np.arange(first_row, first_row + n, dtype=np.int64)
-    whole = Table(campaign, tuple(names), rows, typed)
+    whole = Table(campaign, tuple(names), rows, RawColumns(campaign, raw.T))
     if not issues:
         return Checked(whole, (), 0)
     bad = np.zeros(n, dtype=bool)
@@ -113,6 +119,9 @@ Wrong = list[tuple[str, npt.NDArray[np.bool_]]]
 
 
 def _numbers(feature: Numeric, column: Column) -> tuple[FloatArray, Wrong]:
+    sound = _sound_numbers(feature, column)
+    if sound is not None:
+        return sound, []
     values, valid = _spread(column)
     n = len(column)
     numbers = not isinstance(values, list | Texts) and values.dtype != np.bool_
@@ -133,6 +142,21 @@ def _numbers(feature: Numeric, column: Column) -> tuple[FloatArray, Wrong]:
         with np.errstate(invalid="ignore"):
             wrong.append(("not_a_whole_number", ~np.isnan(x) & ~outside & (x != np.floor(x))))
     return x, [(code, mask) for code, mask in wrong if mask.any()]
+
+
+def _sound_numbers(feature: Numeric, column: Column) -> FloatArray | None:
+    """The numbers, where all were sent and are allowed: most columns are done with after a look at their ends."""
+    values = column.values
+    if column.valid is not None or column.dictionary is not None or isinstance(values, list | Texts) or not len(values):
+        return None
+    if values.dtype == np.bool_:
+        return None
+    low, high = values.min(), values.max()
+    # False for NaN too. Beyond 2**53 a whole number may have lost digits.
+    if not (max(feature.low, -_LARGEST_EXACT_INT) <= low and high <= min(feature.high, _LARGEST_EXACT_INT)):
+        return None
+    x = np.asarray(values, dtype=np.float64)
+    return None if feature.integer and values.dtype.kind == "f" and (x != np.floor(x)).any() else x
 
 
 def _too_large(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -171,24 +195,76 @@ def _coded_list(feature: Categorical, values: Sequence[str]) -> CodeArray:
 
 
 def _coded_texts(feature: Categorical, texts: Texts) -> CodeArray:
-    """Codes of texts by comparing eight bytes at a time, without making a text of any."""
+    """Codes of texts, without making a text of any where there are many."""
+    known = _words_of(feature) if len(texts) >= _FEW_TEXTS else None
+    return _coded_list(feature, texts.tolist()) if known is None else known.codes(texts)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """The declared texts of a feature as whole numbers of eight bytes each, found by a hash under which no two of them meet.
+
+    Attributes
+    ----------
+    own : list of uint64 arrays, shape (values + 1,)
+        For each eight bytes, what each declared text has there; the last place stands for none.
+    lengths : int64 array, shape (values + 1,)
+    factors : list of uint64
+        The hash is the sum of the words times these, its highest bits.
+    places : int16 array
+        For each hash the only declared text that it can be.
+    """
+
+    own: list[npt.NDArray[np.uint64]]
+    lengths: npt.NDArray[np.int64]
+    factors: list[np.uint64]
+    shift: np.uint64
+    places: CodeArray
+
+    def codes(self, texts: Texts) -> CodeArray:
+        starts, lengths = texts.starts, texts.lengths
+        padded = texts.data + bytes(8 * len(self.own) + 8)
+        every = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded, strides=(1,))
+        words = [every[starts + 8 * at if at else starts] & _MASKS[np.clip(lengths - 8 * at, 0, 8)] for at in range(len(self.own))]
+        found = self.places[_hash(words, self.factors, self.shift)]
+        same = lengths == self.lengths[found]
+        for word, own in zip(words, self.own, strict=True):
+            same &= word == own[found]
+        return found if same.all() else np.where(same, found, np.int16(_UNKNOWN))
+
+
+def _hash(words: Sequence[npt.NDArray[np.uint64]], factors: Sequence[np.uint64], shift: np.uint64) -> npt.NDArray[np.uint64]:
+    total = words[0] * factors[0]
+    for word, factor in zip(words[1:], factors[1:], strict=True):
+        total += word * factor
+    return total >> shift
+
+
+@cache
+def _words_of(feature: Categorical) -> _Words | None:
+    """None where the texts are too many or too long for this to pay."""
     declared = [(code, value.encode()) for code, value in enumerate(feature.values) if isinstance(value, str)]
     longest = max((len(value) for _, value in declared), default=0)
-    if len(texts) < _FEW_TEXTS or not declared or longest > _LOOP_LENGTH or len(declared) > _LOOP_VALUES:
-        return _coded_list(feature, texts.tolist())
-    starts, lengths = texts.starts, texts.lengths
+    if not declared or longest > _LOOP_LENGTH or len(declared) > _MOST_WORDS:
+        return None
     width = max(1, -(-longest // 8))
-    padded = texts.data + bytes(8 * width + 8)
-    every = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded, strides=(1,))
-    words = [every[starts + 8 * at] & _MASKS[np.clip(lengths - 8 * at, 0, 8)] for at in range(width)]
-    codes = np.full(len(texts), _UNKNOWN, dtype=np.int16)
+    own = [np.zeros(len(feature.values) + 1, dtype=np.uint64) for _ in range(width)]
+    lengths = np.full(len(feature.values) + 1, -1, dtype=np.int64)
     for code, value in declared:
-        mine = np.frombuffer(value.ljust(8 * width, b"\0"), dtype="<u8")
-        same = lengths == len(value)
-        for word, own in zip(words, mine, strict=True):
-            same &= word == own
-        codes[same] = code
-    return codes
+        lengths[code] = len(value)
+        for word, part in zip(own, np.frombuffer(value.ljust(8 * width, b"\0"), dtype="<u8"), strict=True):
+            word[code] = part
+    codes = np.array([code for code, _ in declared])
+    draw = np.random.default_rng(0)
+    for bits in range(len(declared).bit_length() + 1, 20):
+        for _ in range(100):
+            factors = [np.uint64(each) | np.uint64(1) for each in draw.integers(0, 2**64, width, dtype=np.uint64)]
+            at = _hash([word[codes] for word in own], factors, np.uint64(64 - bits))
+            if len(set(at.tolist())) == len(codes):
+                places = np.full(2**bits, len(feature.values), dtype=np.int16)
+                places[at] = codes
+                return _Words(own, lengths, factors, np.uint64(64 - bits), places)
+    return None
 
 
 _MASKS = np.array([(1 << 8 * kept) - 1 for kept in range(9)], dtype=np.uint64)
