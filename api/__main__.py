@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 from propensity.adapters.first_parse import FirstParse
@@ -26,6 +27,8 @@ def main() -> int:
 
 def _serve(first_parse: FirstParse) -> int:
     rule_out_needless()
+    # Threads of XGBoost that wait for each other sleep: the core may be needed for another request.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from api import logs
     from api.app import create_app
     from api.compose import compose

@@ -66,8 +66,9 @@ def post_predictions(services: Services, campaign: str) -> Response:
             post = sent.check()
         with stage("score"):
             # XGBoost works without Python's lock.
+            cores = turn.cores
             with turn.away() if len(body) > SMALL_BYTES else nullcontext():
-                scores = model.score(post.checked.table)
+                scores = model.score(post.checked.table, cores)
             scored = decide_list(model, post.checked, wanted.policy, scores, top_reasons=wanted.reasons)
         known["rows"] = len(scored.table)
         with stage("reply"):

@@ -52,6 +52,9 @@ class RandomIds:
         return str(uuid.UUID(bytes=mine, version=4))
 
 
+MOST_CORES = 4
+
+
 class Turn:
     """Lets one thread at a time do what keeps Python's lock busy.
 
@@ -59,15 +62,24 @@ class Turn:
     request were seen with 32 connections), and lists of 1,000 rows in Arrow took half as long again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cores: int | None = None) -> None:
         self._lock = threading.Lock()
+        self._cores = min(len(os.sched_getaffinity(0)), MOST_CORES) if cores is None else cores
+        self._near = 0
 
     def __enter__(self) -> Turn:
+        self._near += 1
         self._lock.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._near -= 1
         self._lock.release()
+
+    @property
+    def cores(self) -> int:
+        """How many cores the thread in its turn may use: all of them where no other is in its turn or waits for one."""
+        return self._cores if self._near == 1 else 1
 
     @contextmanager
     def away(self) -> Iterator[None]:

@@ -20,6 +20,8 @@ logger = logging.getLogger("propensity.engine")
 # Up to here flat trees take less time than XGBoost (docs/decisions.md); the bits are the same on both sides.
 FLAT_ROWS = 48
 PROBE_ROWS = 128
+# From here a second thread of XGBoost is worth waking.
+LONG_ROWS = 1_000
 # With every level each step asks all trees again, also those that ended long before.
 MAX_DEPTH = 16
 
@@ -37,6 +39,7 @@ class Engine:
         self._booster = booster
         self._lock = threading.Lock()
         self._tables: Tables | None = None
+        self._many_threads: xgb.Booster | None = None
         self.notes: tuple[str, ...] = ()
         self._trees = self._read(model_json)
 
@@ -63,10 +66,12 @@ class Engine:
         """The tables, built at the first call; None where XGBoost itself is used."""
         return self._prepared()
 
-    def margin(self, matrix: Floats32) -> Floats32:
-        """Margin per row, shape (n,), float32: the same bits for a row alone and in any list."""
+    def margin(self, matrix: Floats32, threads: int = 1) -> Floats32:
+        """Margin per row, shape (n,), float32: the same bits for a row alone and in any list, and from any number of ``threads``."""
         if self._trees is not None and len(matrix) <= FLAT_ROWS:
             return self._trees.margin(matrix)
+        if threads > 1 and len(matrix) >= LONG_ROWS:
+            return self._margin_by_threads(matrix, threads)
         return self._margin_by_xgboost(matrix)
 
     def contributions(self, matrix: Floats32) -> npt.NDArray[np.float64]:
@@ -90,6 +95,16 @@ class Engine:
 
     def _margin_by_xgboost(self, matrix: Floats32) -> Floats32:
         found: Floats32 = self._booster.inplace_predict(matrix, predict_type="margin")
+        return found
+
+    def _margin_by_threads(self, matrix: Floats32, threads: int) -> Floats32:
+        with self._lock:
+            if self._many_threads is None:
+                # A booster with a number of its own heeds no other, so that this takes a second one.
+                self._many_threads = self._booster.copy()
+                self._many_threads.set_param({"nthread": 0})
+        with xgb.config_context(nthread=threads):
+            found: Floats32 = self._many_threads.inplace_predict(matrix, predict_type="margin")
         return found
 
     def _read(self, model_json: bytes) -> Trees | None:

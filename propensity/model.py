@@ -130,15 +130,15 @@ class Model:
         """The matrix that the trees see, float32, shape (n, features)."""
         return self._encoding.matrix(table)
 
-    def score(self, table: Table) -> FloatArray:
-        """Probability of the positive label per row, shape (n,). A row has one score, alone or in any list."""
-        return self.score_matrix(self.encode(table))
+    def score(self, table: Table, threads: int = 1) -> FloatArray:
+        """Probability of the positive label per row, shape (n,). A row has one score, alone or in any list, by however many threads."""
+        return self.score_matrix(self.encode(table), threads)
 
-    def score_matrix(self, matrix: Matrix) -> FloatArray:
+    def score_matrix(self, matrix: Matrix, threads: int = 1) -> FloatArray:
         """The same for rows that are encoded already, as `encode` does it."""
         if not len(matrix):
             return np.empty(0)
-        return self._calibration.probability(self.engine.margin(matrix))
+        return self._calibration.probability(self.engine.margin(matrix, threads))
 
     def contributions(self, table: Table) -> FloatArray:
         """What each feature adds to the calibrated log-odds, shape (n, features + 1); the last column is the base value.
