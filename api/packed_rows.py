@@ -29,6 +29,7 @@ _WIDE_TEXT, _WIDE_TEXTS = 0x800, 0xD7FF - 0x800
 _WIDE_WHOLE, _WIDE_WHOLES = 0x100, 0xFFFF - 0x100
 # Up to so many rows the number of numpy's calls is what costs: all columns are picked at once.
 FEW_ROWS = 64
+_MOST_SPARE = 4 * 2**20
 
 
 class TextPosition(enum.StrEnum):
@@ -80,6 +81,7 @@ class PackedRows:
     def __init__(self, campaign: Campaign, names: Mapping[str, str]) -> None:
         self._features = campaign.features
         self._encoder = msgspec.msgpack.Encoder()
+        self._spare: list[bytearray] = []
         self._missing = {f"f{at}": _missing(feature) for at, feature in enumerate(self._features) if feature.nullable}
         at = _head(1 + len(self._features), 16) + _text(names[ID]) + 1
         numbers: list[tuple[int, int]] = []
@@ -110,14 +112,21 @@ class PackedRows:
 
     def columns(self, rows: Sequence[Any]) -> tuple[FloatArray, int]:
         """Values of rows whose ids were taken out, as in `propensity.schema.RawColumns`, and how many of them were not sent."""
-        n = len(rows)
         absent = self._fill(rows)
-        packed = self._encoder.encode(rows)
+        # Kept from one list to the next: fresh memory of some megabytes costs as much as what is written to it.
+        packed = self._spare.pop() if self._spare else bytearray()
+        self._encoder.encode_into(rows, packed)
+        raw = self._read(packed, len(rows))
+        if len(packed) <= _MOST_SPARE and not self._spare:
+            self._spare.append(packed)
+        return raw, absent
+
+    def _read(self, packed: bytearray, n: int) -> FloatArray:
         first = _head(n, 16)
         assert len(packed) == first + n * self._row_bytes, "rows of one campaign have one length"
         out = np.empty((len(self._features), n))
         if n <= FEW_ROWS and not self._wide:
-            out[:] = np.array(list(self._row.iter_unpack(packed[first:])), dtype=np.float64).T
+            out[:] = np.array(list(self._row.iter_unpack(memoryview(packed)[first:])), dtype=np.float64).T
         else:
             for place, at in self._numbers:
                 out[place] = np.ndarray((n,), ">f8", packed, first + at, (self._row_bytes,))
@@ -127,7 +136,7 @@ class PackedRows:
             one, two, three = (np.ndarray((n,), np.uint8, packed, first + at + byte, (self._row_bytes,)).astype(int) for byte in range(3))
             out[place] = (one & 15) * 4096 + (two & 63) * 64 + (three & 63) - _WIDE_TEXT if is_text else one * 256 + two - _WIDE_WHOLE
         self._blank(out)
-        return out.T, absent
+        return out.T
 
     def by_column(self, columns: Sequence[list[Any]], n: int) -> FloatArray:
         """The same from decoded columns of ``n`` values each."""
