@@ -67,7 +67,7 @@ def make_model(campaign: Campaign, *, seed: int = 0, trees: int = 20, depth: int
         trained_months=("2008-05", "2009-12"),
         trained_rows=500,
         metrics={"roc_auc": 0.7},
-        code_version="faults",
+        code_version="sample",
         model_sha256=hashlib.sha256(model_json).hexdigest(),
         canary={},
     )

@@ -103,8 +103,9 @@ class Engine:
                 # A booster with a number of its own heeds no other, so that this takes a second one.
                 self._many_threads = self._booster.copy()
                 self._many_threads.set_param({"nthread": 0})
-        with xgb.config_context(nthread=threads):
-            found: Floats32 = self._many_threads.inplace_predict(matrix, predict_type="margin")
+        # It holds for this thread alone, until it is set again; XGBoost cannot take it back.
+        xgb.set_config(nthread=threads)
+        found: Floats32 = self._many_threads.inplace_predict(matrix, predict_type="margin")
         return found
 
     def _read(self, model_json: bytes) -> Trees | None:

@@ -48,7 +48,7 @@ class Clocked(psycopg.Connection[tuple[Any, ...]]):
         self.twin.close()
 
     def run(self, statement: str, values: Sequence[object]) -> int:
-        """Run a statement that is its own transaction, in one call of libpq, which waits without Python's lock; return the rows written.
+        """Run a statement that is its own transaction, in one call of libpq, which waits without Python's lock; return the rows written, or found.
 
         Half the work of a cursor: for a request of one customer that is a tenth of everything. Raises psycopg.Error.
         """
@@ -66,7 +66,7 @@ class Clocked(psycopg.Connection[tuple[Any, ...]]):
         return name
 
     def _checked(self, result: PGresult) -> PGresult:
-        if result.status == ExecStatus.COMMAND_OK:
+        if result.status in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
             return result
         if self.pgconn.status == ConnStatus.BAD:
             raise psycopg.OperationalError("the connection is lost")

@@ -9,7 +9,7 @@ import pytest
 import xgboost as xgb
 
 from propensity import engine, shapley
-from propensity.engine import FLAT_ROWS, Engine
+from propensity.engine import FLAT_ROWS, LONG_ROWS, Engine
 from propensity.shapley import Tables, build_tables
 from propensity.trees import Trees, read_trees
 from tests.boosters import KINDS, Rows, as_json, booster, rows
@@ -40,6 +40,26 @@ def test_up_to_the_limit_xgboost_is_not_asked(monkeypatch: pytest.MonkeyPatch) -
     for n in (1, FLAT_ROWS, FLAT_ROWS + 1, 5 * FLAT_ROWS):
         made.margin(rows(n))
     assert asked == [FLAT_ROWS + 1, 5 * FLAT_ROWS]
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, matrix = engine_of("as trained here"), rows(LONG_ROWS + 7)
+    whole = made.margin(matrix).tobytes()
+    used: list[int] = []
+    sound = made._margin_by_threads
+
+    def counted(matrix: Rows, threads: int) -> Rows:
+        used.append(threads)
+        return sound(matrix, threads)
+
+    monkeypatch.setattr(made, "_margin_by_threads", counted)
+    for threads in (1, 2, 3, 4):
+        assert made.margin(matrix, threads).tobytes() == whole
+        assert made.margin(matrix[:LONG_ROWS], threads).tobytes() == whole[: 4 * LONG_ROWS]
+    assert made.margin(matrix[: LONG_ROWS - 1], 4).tobytes() == whole[: 4 * (LONG_ROWS - 1)]
+    assert used == [2, 2, 3, 3, 4, 4]
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda threads: made.margin(matrix, threads).tobytes(), [1, 2, 3, 4] * 5)) == {whole}
 
 
 @pytest.mark.parametrize("params", [{"booster": "dart", "rate_drop": 0.5}, {"objective": "binary:logitraw"}, {"max_depth": 20}])

@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from local.postgres import EmbeddedPostgres
 from local.postgres_urls import DatabaseUrls
+from propensity.adapters.connections import Clocked
 from propensity.adapters.database import Cursor, Database
 from propensity.adapters.migrate import migrate
+from propensity.adapters.pg_arrays import PgArray, register
 from propensity.adapters.prediction_log import PostgresPredictionLog
 from propensity.errors import DatabaseUnavailable, DataError, SettingsInvalid
 from propensity.ports import LoggedRequest
@@ -306,3 +309,54 @@ def test_an_address_that_is_none() -> None:
     with pytest.raises(SettingsInvalid) as caught:
         Database("secret-word://:not an address")
     assert "secret-word" not in str(caught.value)
+
+
+VALUES = (
+    "text with \u00e9 and \U0001f600",
+    "",
+    b"\x00\xff",
+    7,
+    -(2**40),
+    0.1,
+    None,
+    PgArray(np.array([1, -5, 2**31 - 1])),
+    PgArray(np.array([0.1, -0.0, 1e300])),
+    PgArray(np.array([True, False])),
+    PgArray(np.array([], dtype=np.float64)),
+    Jsonb({"kind": "budget", "value": 1.5, "\u00e9": [None, True]}),
+)
+
+
+@pytest.fixture
+def owned(urls: DatabaseUrls) -> Iterator[Clocked]:
+    with Clocked.connect(urls.owner_url, autocommit=True) as connection:
+        register(connection)
+        connection.execute("create temporary table arrived (value text, kind text)")
+        yield connection
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_a_parameter_arrives_as_the_driver_would_send_it(owned: Clocked, value: object) -> None:
+    insert = "insert into arrived select v::text, pg_typeof(v)::text from (select %s as v) as given"
+    cast = insert.replace("%s", "%s::int[]") if value is None else insert
+    assert owned.run(cast, [value]) == 1
+    owned.cursor(binary=True).execute(cast, (value,))
+    by_run, by_driver = owned.execute("select * from arrived").fetchall()
+    assert by_run[0] == by_driver[0]
+    # The driver takes the narrowest integer that fits.
+    assert by_run[1] == by_driver[1] or (isinstance(value, int) and by_run[1] == "bigint")
+
+
+def test_a_statement_in_one_call_says_what_went_wrong(database: Database) -> None:
+    with database.statement() as cursor:
+        connection = cursor.connection
+        assert isinstance(connection, Clocked)
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connection.run("select 1 / %s", [0])
+        for text in ("a\0b", "\ud800"):
+            with pytest.raises((psycopg.DataError, UnicodeEncodeError)):
+                connection.run("insert into prediction_request (campaign) values (%s)", [text])
+        with pytest.raises(TypeError, match="complex"):
+            connection.run("select %s", [1j])
+        # It goes on, and the same text is prepared once.
+        assert [connection.run("select where %s > 1", [number]) for number in (1, 2, 3)] == [0, 1, 1]
