@@ -54,7 +54,8 @@ class Clocked(psycopg.Connection[tuple[Any, ...]]):
         """
         dumped = [dump(value) for value in values]
         name = self._named.get(statement) or self._prepare(statement, [one.oid for one in dumped])
-        result = self.pgconn.exec_prepared(name, [one.data for one in dumped], [Format.BINARY] * len(dumped))  # type: ignore[misc]  # None is NULL
+        sent: list[Any] = [one.data for one in dumped]
+        result = self.pgconn.exec_prepared(name, sent, [Format.BINARY] * len(sent))
         return self._checked(result).command_tuples or 0
 
     def _prepare(self, statement: str, types: Sequence[int]) -> bytes:
