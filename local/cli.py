@@ -8,6 +8,7 @@ import getpass
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from local import keys
 from local.environment import adopt, compose, environ, home_folder, start_databases
+from local.list_progress import list_progress, show_list
 from local.processes import Processes
 from local.sentences import of_ingest, of_monitoring, of_promotion, of_retraining, of_training
 from propensity.campaigns import all_campaigns, campaign
@@ -94,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     rollback.add_argument("--reason", default="asked for on the command line")
     score = command("score", _score, "score a file of customers with the live model and log every prediction")
     score.add_argument("file", type=Path, help="CSV or Parquet")
-    score.add_argument("--out", type=Path, help="where the call sheet goes; FILE.call-sheet.csv where none is given")
+    score.add_argument("--out", type=Path, help="where the call sheet goes (Parquet: .parquet); FILE.call-sheet.csv where none is given")
+    score.add_argument("--reasons", type=int, choices=range(11), default=3, metavar="N", help="reasons per customer, 0 to 10; 0 is fastest")
     monitor = command("monitor", _monitor, "compare logged predictions with the training data")
     monitor.add_argument("--since", help="start of the window, RFC 3339")
     monitor.add_argument("--until", help="end of the window, RFC 3339")
@@ -150,12 +153,10 @@ def _score(args: argparse.Namespace) -> int:
     from propensity.adapters.platform import platform
 
     out: Path = args.out or args.file.with_name(args.file.name + ".call-sheet.csv")
-    result = score_to_file(platform(), name, args.file, out)
-    print(f"{result['scored']:,} of {result['received']:,} customers scored, {result['contact']:,} to contact: {out}")
-    for column, reason in result["not_used"].items():
-        print(f"not used: {column}: {reason}")
-    if result["refused_rows"]:
-        print(f"{result['refused_rows']:,} rows refused: {result['errors']}")
+    started = time.monotonic()
+    with list_progress() as watch:
+        result = score_to_file(platform(), name, args.file, out, top_reasons=args.reasons, watch=watch)
+    show_list(result, out, time.monotonic() - started)
     return 0
 
 

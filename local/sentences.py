@@ -36,6 +36,15 @@ def of_promotion(found: Result) -> list[str]:
     return [f"model {found['model_digest'][:12]} {verdict}", *(f"  {reason}" for reason in found["reasons"])]
 
 
+def of_list(found: Result, out: object) -> list[str]:
+    """A scored list."""
+    lines = [f"{found['scored']:,} of {found['received']:,} customers scored, {found['contact']:,} to contact: {out}"]
+    lines += [f"not used: {column}: {reason}" for column, reason in found["not_used"].items()]
+    if found["refused_rows"]:
+        lines.append(f"{found['refused_rows']:,} rows refused: {found['errors']}")
+    return lines
+
+
 def of_retraining(found: Result) -> list[str]:
     """Ingest, training and promotion."""
     return [*of_ingest(found["ingest"]), *of_training(found["train"]), *of_promotion(found["promote"])]

@@ -1,4 +1,4 @@
-"""The call sheet as CSV that opens safely in a spreadsheet."""
+"""What a call sheet and an error sheet hold, and cells that open safely in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 from propensity.errors import RowIssue
-from propensity.prediction_id import prediction_id
-from propensity.scoring import ScoredList
 
+CALL_SHEET = ("rank", "customer_id", "decision", "band", "score", "expected_profit", "reasons", "row", "prediction_id")
+ERROR_SHEET = ("row", "column", "code", "message")
 _CELL_ENDS = re.compile(r"([;\r\n])")
 
 
@@ -30,36 +30,17 @@ def _is_formula(text: str) -> bool:
     return text.startswith("\t") or unicodedata.normalize("NFKC", first).startswith(("=", "+", "-", "@"))
 
 
-def call_sheet(scored: ScoredList, request_id: str) -> bytes:
-    """Every scored customer, best first, UTF-8 with a header line."""
-    columns = ("rank", "customer_id", "decision", "band", "score", "expected_profit", "reasons", "row", "prediction_id")
-    decision, ids, rows = scored.decision, scored.table.ids, scored.table.rows.tolist()
-    lines = (
-        (
-            str(int(decision.rank[at])),
-            safe_cell(ids[at]),
-            "contact" if decision.contact[at] else "leave",
-            scored.bands[at],
-            repr(float(scored.scores[at])),
-            f"{decision.expected_profit[at]:.2f}",
-            safe_cell("; ".join(reason.text for reason in scored.reasons[at])),
-            str(rows[at]),
-            prediction_id(request_id, at + 1),
-        )
-        for at in scored.best(len(scored.table))
-    )
-    return _csv(columns, lines)
-
-
 def error_sheet(issues: Sequence[RowIssue]) -> bytes:
-    """Every refused row: its number, the column, a code and what is allowed."""
-    lines = ((str(i.row), safe_cell(i.column or ""), i.code, safe_cell(i.message)) for i in issues)
-    return _csv(("row", "column", "code", "message"), lines)
+    """Every refused row: its number, the column, a code and what is allowed; UTF-8 with a header line."""
+    return _csv([ERROR_SHEET]) + error_lines(issues)
 
 
-def _csv(header: Sequence[str], lines: Iterable[Sequence[str]]) -> bytes:
+def error_lines(issues: Sequence[RowIssue]) -> bytes:
+    """The lines of an error sheet without its header."""
+    return _csv((str(i.row), safe_cell(i.column or ""), i.code, safe_cell(i.message)) for i in issues)
+
+
+def _csv(lines: Iterable[Sequence[str]]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(header)
-    writer.writerows(lines)
+    csv.writer(text, lineterminator="\r\n").writerows(lines)
     return text.getvalue().encode()

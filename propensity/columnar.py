@@ -22,10 +22,11 @@ from propensity.arrow_ipc import Compressed, read_ipc
 from propensity.arrow_values import Column, Texts
 from propensity.campaign import Campaign, Categorical, Feature, Numeric
 from propensity.errors import Malformed, RowIssue
-from propensity.schema import ID_LENGTH, MISSING_CODE, Checked, CodeArray, FloatArray, RawColumns, Table, allowed, check_ids
+from propensity.schema import ID_LENGTH, MISSING_CODE, Checked, CodeArray, FloatArray, Table, allowed, check_ids
 
 MAX_ROWS = 10_000
-_UNKNOWN = -2
+Typed = dict[str, FloatArray | CodeArray]
+UNKNOWN_CODE = _UNKNOWN = -2
 _WHOLE = re.compile(r"-?[0-9]{1,40}")
 _LARGEST_EXACT_INT = 2**53
 _FEW_TEXTS, _MOST_WORDS, _LOOP_LENGTH = 300, 1_000, 32
@@ -37,6 +38,12 @@ class ColumnTable(NamedTuple):
     header: tuple[str, ...]
     columns: Mapping[str, Column]
     n: int
+
+
+class Coded(NamedTuple):
+    """A categorical column as positions in the declared values already, `MISSING_CODE` and `UNKNOWN_CODE` among them."""
+
+    codes: CodeArray
 
 
 def read_arrow(data: bytes, wanted: Collection[str], max_rows: int = MAX_ROWS) -> ColumnTable:
@@ -92,27 +99,33 @@ def check_arrays(campaign: Campaign, columns: Mapping[str, Column], ids: Column 
     ids : Column or None
         Customer ids, texts or numbers. None: the row number is the id.
     """
-    issues: list[RowIssue] = []
-    raw = np.empty((len(campaign.features), n))
-    for values, feature in zip(raw, campaign.features, strict=True):
-        column = columns.get(feature.name) or Column(np.zeros(n), np.zeros(n, dtype=np.bool_))
-        if isinstance(feature, Numeric):
-            values[:], wrong = _numbers(feature, column)
-        else:
-            values[:], wrong = _codes(feature, column)
-            values[values < 0] = np.nan
-        for code, mask in wrong:
-            message = f"is missing; it {allowed(feature)}" if code == "missing" else allowed(feature)
-            issues += [RowIssue(first_row + at, feature.name, code, message) for at in np.flatnonzero(mask).tolist()]
+    typed, issues = check_columns(campaign, columns, n, first_row=first_row)
     names, bad_ids = _ids(ids, n, first_row)
     issues += bad_ids
     rows = np.arange(first_row, first_row + n, dtype=np.int64)
-    whole = Table(campaign, tuple(names), rows, RawColumns(campaign, raw.T))
+    whole = Table(campaign, tuple(names), rows, typed)
     if not issues:
         return Checked(whole, (), 0)
     bad = np.zeros(n, dtype=bool)
     bad[[issue.row - first_row for issue in issues]] = True
     return Checked(whole.take(~bad), tuple(sorted(issues, key=lambda issue: issue.row)), int(bad.sum()))
+
+
+def check_columns(campaign: Campaign, columns: Mapping[str, Column | Coded], n: int, *, first_row: int = 1) -> tuple[Typed, list[RowIssue]]:
+    """The features of `check_arrays`, rows with issues among them, and the issues by feature."""
+    issues: list[RowIssue] = []
+    typed: Typed = {}
+    for feature in campaign.features:
+        column = columns.get(feature.name) or Column(np.zeros(n), np.zeros(n, dtype=np.bool_))
+        if isinstance(feature, Numeric):
+            assert isinstance(column, Column), "numbers have no codes"
+            typed[feature.name], wrong = _numbers(feature, column)
+        else:
+            typed[feature.name], wrong = _codes(feature, column)
+        for code, mask in wrong:
+            message = f"is missing; it {allowed(feature)}" if code == "missing" else allowed(feature)
+            issues += [RowIssue(first_row + at, feature.name, code, message) for at in np.flatnonzero(mask).tolist()]
+    return typed, issues
 
 
 Wrong = list[tuple[str, npt.NDArray[np.bool_]]]
@@ -164,8 +177,8 @@ def _too_large(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return large | (values < -_LARGEST_EXACT_INT) if values.dtype.kind == "i" else large
 
 
-def _codes(feature: Categorical, column: Column) -> tuple[CodeArray, Wrong]:
-    codes = _looked_up(feature, column)
+def _codes(feature: Categorical, column: Column | Coded) -> tuple[CodeArray, Wrong]:
+    codes = column.codes if isinstance(column, Coded) else _looked_up(feature, column)
     wrong: Wrong = [("unknown_category", codes == _UNKNOWN)]
     if not feature.nullable:
         wrong.append(("missing", codes == MISSING_CODE))

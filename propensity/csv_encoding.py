@@ -11,6 +11,7 @@ import codecs
 import re
 import unicodedata
 from functools import cache
+from mmap import mmap
 
 from propensity.errors import Malformed
 
@@ -52,17 +53,38 @@ def decode(data: bytes, declared: str | None = None, subject: str = "the CSV") -
         text = data[start:].decode(encoding)
     except UnicodeDecodeError as exc:
         at = exc.start + start
-        line = data.count(b"\n", 0, at) + 1
-        raise Malformed(f"{subject}, line {line}: byte {at + 1} of the file is not {encoding}; save the file as {encoding}") from exc
+        raise not_in(encoding, at, data.count(b"\n", 0, at) + 1, subject) from exc
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        hint = "" if encoding.startswith("utf-16") else "; if it was saved as UTF-16, it lacks its byte order mark: save it as CSV UTF-8"
-        raise Malformed(f"{subject}, line {line}: the text holds a NUL character{hint}")
+        raise nul_at(encoding, text.count("\n", 0, text.index("\0")) + 1, subject)
     return text
 
 
+def not_in(encoding: str, at: int, line: int, subject: str) -> Malformed:
+    """The refusal of a file whose byte ``at`` (from 0), on ``line`` (from 1), is not in its encoding."""
+    return Malformed(f"{subject}, line {line}: byte {at + 1} of the file is not {encoding}; save the file as {encoding}")
+
+
+def nul_at(encoding: str, line: int, subject: str) -> Malformed:
+    """The refusal of a text with a NUL character."""
+    hint = "" if encoding.startswith("utf-16") else "; if it was saved as UTF-16, it lacks its byte order mark: save it as CSV UTF-8"
+    return Malformed(f"{subject}, line {line}: the text holds a NUL character{hint}")
+
+
 def _encoding(data: bytes, declared: str | None, subject: str) -> tuple[str, int]:
-    """Name of the encoding and length of the byte order mark."""
+    wanted, found = marked(data, declared, subject)
+    if found is not None:
+        return found
+    if wanted:
+        return wanted, 0
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        return code_page(data, exc.start, data.count(b"\n", 0, exc.start) + 1, subject), 0
+    return "utf-8", 0
+
+
+def marked(data: bytes, declared: str | None, subject: str) -> tuple[str | None, tuple[str, int] | None]:
+    """The declared encoding by its common name, and what a byte order mark at the beginning says: encoding and length of the mark."""
     wanted = None if declared is None else _known(declared, subject)
     if data.startswith(_UTF32_MARKS):
         raise Malformed(f"{subject} is UTF-32, which is not read; save it as CSV UTF-8")
@@ -70,12 +92,12 @@ def _encoding(data: bytes, declared: str | None, subject: str) -> tuple[str, int
         if data.startswith(mark):
             if wanted not in (None, encoding) and not (wanted == "utf-16" and encoding.startswith("utf-16")):
                 raise Malformed(f"{subject} begins with the byte order mark of {encoding}, but {wanted} is declared; declare what it is")
-            return encoding, len(mark)
+            return wanted, (encoding, len(mark))
     if wanted == "utf-16":
         raise Malformed(
             f"{subject} is declared as utf-16 but has no byte order mark; declare utf-16-le or utf-16-be, or save it as CSV UTF-8"
         )
-    return (wanted, 0) if wanted else (_unmarked(data, subject), 0)
+    return wanted, None
 
 
 def _known(declared: str, subject: str) -> str:
@@ -88,28 +110,29 @@ def _known(declared: str, subject: str) -> str:
     return name
 
 
-def _unmarked(data: bytes, subject: str) -> str:
-    """UTF-8 or cp1252 for bytes without a mark. Raises Malformed where neither is certain."""
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as exc:
-        if b"\0" in data:
-            raise Malformed(f"{subject} holds NUL bytes: it seems to be UTF-16 without a byte order mark; {_REMEDY}") from exc
-        line = data.count(b"\n", 0, exc.start) + 1
-        words = _words(data)
-        possible = [page for page in _CODE_PAGES if words is not None and _ONE_CASE.fullmatch(words.translate(_classes(page)))]
-        if words is None or "cp1252" not in possible:
-            where = f"{subject}, line {line}: byte {exc.start + 1} of the file is not utf-8"
-            raise Malformed(f"{where}, nor is the file cp1252; {_REMEDY}") from exc
-        others = [page for page in possible if words.decode(page) != words.decode("cp1252")]
-        if others:
-            pages = ", ".join(("cp1252", *others))
-            raise Malformed(f"{subject} is not utf-8 and could be any of {pages}, which read its letters differently; {_REMEDY}") from exc
-        return "cp1252"
-    return "utf-8"
+def code_page(data: bytes | mmap, bad_at: int, line: int, subject: str) -> str:
+    """The code page of a whole file that is not UTF-8: cp1252, or a refusal.
+
+    Parameters
+    ----------
+    bad_at, line : int
+        The first byte that is not UTF-8, from 0, and its line, from 1.
+    """
+    if data.find(b"\0") >= 0:
+        raise Malformed(f"{subject} holds NUL bytes: it seems to be UTF-16 without a byte order mark; {_REMEDY}")
+    words = _words(data)
+    possible = [page for page in _CODE_PAGES if words is not None and _ONE_CASE.fullmatch(words.translate(_classes(page)))]
+    if words is None or "cp1252" not in possible:
+        where = f"{subject}, line {line}: byte {bad_at + 1} of the file is not utf-8"
+        raise Malformed(f"{where}, nor is the file cp1252; {_REMEDY}")
+    others = [page for page in possible if words.decode(page) != words.decode("cp1252")]
+    if others:
+        pages = ", ".join(("cp1252", *others))
+        raise Malformed(f"{subject} is not utf-8 and could be any of {pages}, which read its letters differently; {_REMEDY}")
+    return "cp1252"
 
 
-def _words(data: bytes) -> bytes | None:
+def _words(data: bytes | mmap) -> bytes | None:
     """Every distinct word with a byte beyond ASCII, each with a line end; None where there are too many, or too long ones."""
     words: set[bytes] = set()
     for found in _WORD.finditer(data):

@@ -24,7 +24,7 @@ _POINT = re.compile(rf"[+-]?(?:\d+\.\d*|\.\d+){_EXPONENT}")
 
 
 @dataclass
-class _Seen:
+class Seen:
     """The cells of a file that hold a comma or a point, by kind, as (column, position)."""
 
     comma: list[tuple[str, int]] = field(default_factory=list)
@@ -32,6 +32,12 @@ class _Seen:
     point_groups: list[tuple[str, int]] = field(default_factory=list)
     grouped: list[tuple[str, int]] = field(default_factory=list)
     point: bool = False
+    commas: bool = False
+
+    def marks(self, *, by_commas: bool) -> tuple[bool, bool]:
+        """Whether a comma, and a point, is decimal somewhere in the file that was looked at."""
+        comma = bool(self.comma)
+        return comma, self.point or (by_commas and not comma)
 
 
 def settle_decimals(columns: Mapping[str, list[str]], features: Iterable[Numeric], *, by_commas: bool) -> dict[int, tuple[str, str, str]]:
@@ -42,9 +48,13 @@ def settle_decimals(columns: Mapping[str, list[str]], features: Iterable[Numeric
     by_commas : bool
         The file's cells are separated by commas: no program that writes decimal commas writes such files, so a point is decimal.
     """
-    declared = {f.name: f for f in features if f.name in columns}
-    seen = _look(columns, declared, all_points=not by_commas)
-    comma, point = bool(seen.comma), seen.point or (by_commas and not seen.comma)
+    declared = [f for f in features if f.name in columns]
+    seen = look(columns, declared, all_points=not by_commas)
+    return settle(columns, seen, *seen.marks(by_commas=by_commas))
+
+
+def settle(columns: Mapping[str, list[str]], seen: Seen, comma: bool, point: bool) -> dict[int, tuple[str, str, str]]:
+    """`settle_decimals` for some rows of a file of which it is known whether a comma, and a point, is decimal somewhere in it."""
     faults: dict[int, tuple[str, str, str]] = {}
     for name, at in seen.grouped:
         faults[at] = (name, *GROUPED)
@@ -63,23 +73,26 @@ def settle_decimals(columns: Mapping[str, list[str]], features: Iterable[Numeric
     return faults
 
 
-def _look(columns: Mapping[str, list[str]], declared: Mapping[str, Numeric], *, all_points: bool) -> _Seen:
-    """Sort the cells. Cells with a point alone are looked at only until it is certain that the point is decimal."""
-    seen = _Seen()
-    joined = {name: "\n".join(columns[name]) for name in declared}
-    commas = any("," in text for text in joined.values())
-    for name, feature in declared.items():
-        if "." not in joined[name] and "," not in joined[name]:
+def look(columns: Mapping[str, list[str]], features: Iterable[Numeric], *, all_points: bool, throughout: bool = False) -> Seen:
+    """Sort the cells. Without any comma they are looked at only until it is certain that the point is decimal, or ``throughout``.
+
+    What is sorted by then does not count: a cell of such a file is a number or is none, wherever it stands.
+    """
+    seen = Seen()
+    joined = {f: "\n".join(columns[f.name]) for f in features if f.name in columns}
+    seen.commas = commas = any("," in text for text in joined.values())
+    for feature, text in joined.items():
+        if "." not in text and "," not in text:
             continue
-        for at, cell in enumerate(columns[name]):
-            if not commas and (seen.point or not all_points):
-                return seen
+        for at, cell in enumerate(columns[feature.name]):
+            if not throughout and not commas and (seen.point or not all_points):
+                return Seen(point=seen.point)
             if "." in cell or "," in cell:
-                _sort(seen, feature, cell.strip(), (name, at))
+                _sort(seen, feature, cell.strip(), (feature.name, at))
     return seen
 
 
-def _sort(seen: _Seen, feature: Numeric, cell: str, place: tuple[str, int]) -> None:
+def _sort(seen: Seen, feature: Numeric, cell: str, place: tuple[str, int]) -> None:
     if _GROUPS.fullmatch(cell):
         seen.grouped.append(place)
     elif _LIKE_GROUPS.fullmatch(cell) and not _is_decimal(feature, cell):

@@ -17,7 +17,7 @@ _CHUNK_ROWS, _CHUNK_CELLS, _MOST_DELIMITERS = 1_000, 100_000, 400_000
 _LINES_PER_ROW = 30
 _LINE_ENDS_LOOKED_AT = 20
 LINE_END = re.compile(r"\r\n|\r|\n")
-_LINE = re.compile(r"[^\r\n]*+(?:\r\n|\r|\n)|[^\r\n]++")
+LINE = re.compile(r"[^\r\n]*+(?:\r\n|\r|\n)|[^\r\n]++")
 
 
 class Fault(NamedTuple):
@@ -51,6 +51,7 @@ def parse(
     named: int | None = None,
     max_rows: int | None = None,
     skip_blank: bool = True,
+    is_end: bool = True,
     subject: str = "the CSV",
 ) -> Body:
     """Columns of a text whose first line that is not empty is its header.
@@ -65,9 +66,11 @@ def parse(
         The number of the text's first line.
     skip_blank : bool
         Whether lines without any cell are left out, and rows of empty cells at the end too; otherwise they are faults.
+    is_end : bool
+        Whether the text's end is the file's; if not, rows of empty cells there are rows like others.
     """
     layout = _Layout(delimiter, sorted(set(wanted)), width, width if named is None else named, skip_blank, subject)
-    text = _without_empty_end(text, layout)
+    text = _without_empty_end(text, layout) if is_end else text
     if max_rows is not None and text.count("\n") + text.count("\r") > _LINES_PER_ROW * max_rows:
         raise TooLarge(f"{subject} has too many lines; one request takes at most {max_rows:,} rows")
     body = Body([[] for _ in layout.wanted], [], {})
@@ -86,10 +89,13 @@ def parse(
 
 def _without_empty_end(text: str, layout: _Layout) -> str:
     """The text without rows of empty cells at its end, quoted or not. Where each line counts, the text itself."""
-    if layout.width == 1 or not layout.skip_blank:
-        return text
-    core = len(text.rstrip(layout.delimiter + '\r\n"'))
-    mark = re.escape(layout.delimiter)
+    return text if layout.width == 1 or not layout.skip_blank else without_empty_end(text, layout.delimiter)
+
+
+def without_empty_end(text: str, delimiter: str) -> str:
+    """The text without rows of empty cells at its end, quoted or not."""
+    core = len(text.rstrip(delimiter + '\r\n"'))
+    mark = re.escape(delimiter)
     empty = re.compile(rf'(?:(?:"")?+(?:{mark}(?:"")?+)*+(?:\r\n|\r|\n|\Z))*+')
     # The last cell may hold line ends of its own. What follows such a one has the quote that closes the cell, and so is not empty rows.
     for end in islice(LINE_END.finditer(text, core), _LINE_ENDS_LOOKED_AT):
@@ -186,7 +192,7 @@ def _plain(text: str, layout: _Layout, first: int) -> Chunks:
 
 def _quoted(text: str, layout: _Layout, first: int) -> Chunks:
     """Rows as lists of cells, the header left out, with the line on which each begins; some at a time: few cells are held at once."""
-    lines = _LINE.findall(text)
+    lines = LINE.findall(text)
     guard = _Guard(lines, layout)
     few = text.count(layout.delimiter) <= _MOST_DELIMITERS
     reader = csv.reader(lines if few else guard, delimiter=layout.delimiter, strict=True)

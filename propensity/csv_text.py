@@ -77,23 +77,55 @@ def read_csv(
     """
     if max(map(data.count, map(str.encode, DELIMITERS))) > _MEAN_CELLS * max_rows:
         raise TooLarge(f"{subject} holds more cells than a list of {max_rows:,} rows can; send it in parts")
-    text, stated, above = _without_statement(decode(data, encoding, subject))
+    text, stated, above = without_statement(decode(data, encoding, subject))
     if not text.strip("\r\n"):
         return CsvTable((), {}, 0, (), stated or ",", {})
+    head = read_header(text, stated, known, subject)
+    if head.width == 1 and not stated and any(mark in text for mark in DELIMITERS):
+        raise one_column(subject)
+    wanted = head.places(known)
+    body = parse(
+        text, head.delimiter, wanted.values(), head.width, first=above + 1, named=len(head.names), max_rows=max_rows, subject=subject
+    )
+    columns = dict(zip(wanted, body.columns, strict=True))
+    unclear = settle_decimals(columns, numeric, by_commas=head.delimiter == ",")
+    faults = {at: Fault(*fault) for at, fault in unclear.items()} | body.faults
+    return CsvTable(head.names, columns, body.n, body.lines, head.delimiter, dict(sorted(faults.items())))
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first line of a file says.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Every column's name, in the order of the file.
+    width : int
+        Cells that each row has; more than names where programs write delimiters too many.
+    """
+
+    names: tuple[str, ...]
+    width: int
+    delimiter: str
+
+    def places(self, known: Collection[str]) -> dict[str, int]:
+        """Where the known columns stand."""
+        return {name: at for at, name in enumerate(self.names) if name in known}
+
+
+def read_header(text: str, stated: str | None, known: Collection[str], subject: str) -> Header:
+    """The header of a text whose first line that is not empty it is. Raises Malformed, TooLarge."""
     delimiter = stated or _find_delimiter(text, known, subject)
     names = [name.strip() for name in split_line(first_line(text), delimiter, subject)]
     header = tuple(names[: len(names) - _unnamed_at_end(names)])
     _check_header(header, known, stated, subject)
-    if len(names) == 1 and not stated and any(mark in text for mark in DELIMITERS):
-        raise Malformed(
-            f"{subject} has one column, and its cells hold what could be a delimiter; write sep=; above the header, or the like"
-        )
-    wanted = {name: at for at, name in enumerate(header) if name in known}
-    body = parse(text, delimiter, wanted.values(), len(names), first=above + 1, named=len(header), max_rows=max_rows, subject=subject)
-    columns = dict(zip(wanted, body.columns, strict=True))
-    unclear = settle_decimals(columns, numeric, by_commas=delimiter == ",")
-    faults = {at: Fault(*fault) for at, fault in unclear.items()} | body.faults
-    return CsvTable(header, columns, body.n, body.lines, delimiter, dict(sorted(faults.items())))
+    return Header(header, len(names), delimiter)
+
+
+def one_column(subject: str) -> Malformed:
+    """The refusal of a file of one column whose cells hold what could be a delimiter."""
+    return Malformed(f"{subject} has one column, and its cells hold what could be a delimiter; write sep=; above the header, or the like")
 
 
 def first_line(text: str) -> str:
@@ -102,7 +134,7 @@ def first_line(text: str) -> str:
     return found[1] if found else ""
 
 
-def _without_statement(text: str) -> tuple[str, str | None, int]:
+def without_statement(text: str) -> tuple[str, str | None, int]:
     """The text below a first line like ``sep=;``, the delimiter stated there, and how many lines were taken away."""
     found = _STATEMENT.match(text)
     return (text[found.end() :], found[1], 1) if found else (text, None, 0)

@@ -13,7 +13,6 @@ from propensity.errors import Malformed
 
 FloatArray = npt.NDArray[np.float64]
 BANDS = ("high", "medium", "low")
-_BY_EDGES_REACHED = BANDS[::-1]
 
 
 @dataclass(frozen=True)
@@ -51,25 +50,45 @@ def decide(scores: FloatArray, policy: Policy, economics: Economics) -> Decision
     order = np.argsort(-scores, kind="stable")
     rank = np.empty(n, dtype=np.int64)
     rank[order] = np.arange(1, n + 1)
-    cost, value = float(economics.contact_cost), float(economics.conversion_value)
-    profit = scores * value - cost
+    profit = expected_profit(scores, economics)
+    return Decision(contacts(scores, profit, rank, n, policy, economics), rank, profit)
+
+
+def expected_profit(scores: FloatArray, economics: Economics) -> FloatArray:
+    """score * conversion value - contact cost, in the campaign's currency."""
+    return scores * float(economics.conversion_value) - float(economics.contact_cost)
+
+
+def by_row(policy: Policy) -> bool:
+    """Whether a policy decides each row by its own score, whatever the others are."""
+    return policy.kind in ("profit", "threshold")
+
+
+def contacts(
+    scores: FloatArray, profit: FloatArray, rank: npt.NDArray[np.int64] | None, n: int, policy: Policy, economics: Economics
+) -> npt.NDArray[np.bool_]:
+    """Whom to contact among some rows of a list of ``n``. Their ranks in it may be None where the policy decides by row."""
     given = policy.value or 0.0
     if policy.kind == "profit":
-        contact = profit > 0
-    elif policy.kind == "threshold":
-        contact = scores >= given
-    elif policy.kind == "top_share":
-        contact = rank <= int(np.floor(given * n + 1e-9))
-    else:
-        contact = (rank <= int(np.floor(given / cost + 1e-9))) & (profit > 0)
-    return Decision(contact, rank, profit)
+        return profit > 0
+    if policy.kind == "threshold":
+        return scores >= given
+    assert rank is not None, "this policy decides by rank"
+    if policy.kind == "top_share":
+        return rank <= int(np.floor(given * n + 1e-9))
+    return (rank <= int(np.floor(given / float(economics.contact_cost) + 1e-9))) & (profit > 0)
 
 
 def bands(scores: FloatArray, economics: Economics) -> list[str]:
     """A word per row: ``high`` from twice the break-even score, ``medium`` from the break-even score, else ``low``."""
+    return [BANDS[at] for at in band_positions(scores, economics).tolist()]
+
+
+def band_positions(scores: FloatArray, economics: Economics) -> npt.NDArray[np.int8]:
+    """The same as positions in `BANDS`."""
     edge = economics.break_even
-    reached = (scores >= edge).view(np.int8) + (scores >= 2 * edge)
-    return [_BY_EDGES_REACHED[at] for at in reached.tolist()]
+    missed = 2 - (scores >= edge).view(np.int8) - (scores >= 2 * edge)
+    return missed.astype(np.int8, copy=False)
 
 
 def parse_policy(sent: object, default: Policy) -> Policy:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from propensity.campaign import Campaign, Categorical
 from propensity.errors import DataError, QualityGateFailed, RowIssue
@@ -21,8 +22,8 @@ ID_COLUMN = "id"
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Checked rows of a source, to be scored.
+class LabelledRows:
+    """Checked rows of a source, to be trained on.
 
     Attributes
     ----------
@@ -36,6 +37,10 @@ class Rows:
         Excluded columns that the source holds, with the campaign's reason: they were not looked at.
     ignored : tuple of str
         Columns that the campaign does not know.
+    label : bool array, shape (n,)
+        True: positive.
+    months : datetime64[M] array, shape (n,), or None
+        Calendar months; None where the campaign has no calendar.
     """
 
     table: Table
@@ -43,20 +48,6 @@ class Rows:
     refused: int
     dropped: Mapping[str, str]
     ignored: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class LabelledRows(Rows):
-    """Checked rows of a source, to be trained on.
-
-    Attributes
-    ----------
-    label : bool array, shape (n,)
-        True: positive.
-    months : datetime64[M] array, shape (n,), or None
-        Calendar months; None where the campaign has no calendar.
-    """
-
     label: BoolArray
     months: MonthArray | None
 
@@ -93,25 +84,13 @@ def ingest(campaign: Campaign, raw: RawData, store: ObjectStore) -> IngestResult
     return IngestResult(manifest, created, rows.issues, rows.refused, rows.dropped, rows.ignored)
 
 
-def read_rows(campaign: Campaign, raw: RawData) -> Rows:
-    """Check rows that are to be scored: neither a label nor an order of date is needed, and neither is looked at.
-
-    Raises DataError where a feature's column is missing, or where there is a column that the campaign refuses.
-    """
-    dropped, ignored = _sort_columns(campaign, raw, needed=campaign.feature_names)
-    ids = _id_cells(campaign, raw)
-    checked = check_rows(campaign, raw.columns, ids, raw.n, text=raw.text)
-    table = checked.table if ids is not None else with_derived_ids(checked.table, _date_cells(campaign, raw))
-    return Rows(table, checked.issues, checked.refused, dropped, ignored)
-
-
 def read_labelled(campaign: Campaign, raw: RawData) -> LabelledRows:
-    """Check rows that are to be trained on: as `read_rows`, and with label, unique ids and months.
+    """Check rows that are to be trained on, with label, unique ids and months.
 
     Raises DataError where a column is missing or refused, or where the rows are not in the declared order of date.
     """
     needed = (*campaign.feature_names, campaign.label.column, *_calendar_column(campaign))
-    dropped, ignored = _sort_columns(campaign, raw, needed=needed)
+    dropped, ignored = sort_columns(campaign, raw.columns, needed=needed)
     ids = _id_cells(campaign, raw)
     checked = check_rows(campaign, raw.columns, ids, raw.n, text=raw.text)
     issues = list(checked.issues)
@@ -138,24 +117,71 @@ def read_labelled(campaign: Campaign, raw: RawData) -> LabelledRows:
 
 
 def with_derived_ids(table: Table, dates: Sequence[object] | None = None) -> Table:
-    """The same rows with ids of their own: ``c-`` and 16 hexadecimal digits.
+    """The same rows with ids of their own; see `DerivedIds`. ``dates``: one per row of the source, by row number."""
+    own = None if dates is None else [dates[row - 1] for row in table.rows.tolist()]
+    return replace(table, ids=tuple(DerivedIds(table.campaign).of(table, own)))
+
+
+class DerivedIds:
+    """Ids of rows that come without any: ``c-`` and 16 hexadecimal digits.
 
     An id is the hash of the row's feature values (and its date, where the campaign has one) and of how many equal rows stand before
     it. So the same rows get the same ids from CSV, Parquet or SQL, with or without a label, and other rows beside them change nothing.
     """
-    campaign = table.campaign
-    names = sorted(campaign.feature_names)
-    texts = [_canonical(campaign, table, name) for name in names]
-    if dates is not None:
-        texts.append([str(dates[row - 1]).strip() for row in table.rows.tolist()])
-    head = "\x1f".join([campaign.name, *names])
-    seen: dict[str, int] = {}
-    ids = []
-    for cells in zip(*texts, strict=True):
-        row = "\x1f".join(cells)
-        seen[row] = seen.get(row, 0) + 1
-        ids.append("c-" + hashlib.sha256(f"{head}\x1e{row}\x1e{seen[row]}".encode()).hexdigest()[:16])
-    return replace(table, ids=tuple(ids))
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._names = sorted(campaign.feature_names)
+        self._head = "\x1f".join([campaign.name, *self._names])
+        self._seen = Occurrences()
+
+    def of(self, table: Table, dates: Sequence[object] | None = None) -> list[str]:
+        """Ids of the next rows of a source, with their dates."""
+        texts = [_canonical(table.campaign, table, name) for name in self._names]
+        if dates is not None:
+            texts.append([str(date).strip() for date in dates])
+        rows = ["\x1f".join(cells) for cells in zip(*texts, strict=True)]
+        return [
+            "c-" + hashlib.sha256(f"{self._head}\x1e{row}\x1e{nth}".encode()).hexdigest()[:16]
+            for row, nth in zip(rows, self._seen.count(rows), strict=True)
+        ]
+
+
+class Occurrences:
+    """How often each text was seen, in eight bytes a text and more only for those seen again. Texts are told apart by 64 bits of a hash."""
+
+    def __init__(self) -> None:
+        self._runs: list[npt.NDArray[np.uint64]] = []
+        self._again: dict[int, int] = {}
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """For each text how often it was seen by then, itself included."""
+        hashes = np.fromiter((_hash64(text) for text in texts), dtype=np.uint64, count=len(texts))
+        known = np.zeros(len(hashes), dtype=np.bool_)
+        for run in self._runs:
+            at = np.searchsorted(run, hashes)
+            at[at == len(run)] = 0
+            known |= run[at] == hashes
+        fresh = np.unique(hashes[~known])
+        counts = []
+        here: dict[int, int] = {}
+        for key, before in zip(hashes.tolist(), known.tolist(), strict=True):
+            here[key] = here.get(key, self._again.get(key, 1) if before else 0) + 1
+            counts.append(here[key])
+        self._again |= {key: nth for key, nth in here.items() if nth > 1}
+        self._add(fresh)
+        return counts
+
+    def _add(self, fresh: npt.NDArray[np.uint64]) -> None:
+        """Runs at least double in size from the last to the first, so that there are few."""
+        while self._runs and len(self._runs[-1]) < 2 * len(fresh):
+            fresh = np.concatenate([self._runs.pop(), fresh])
+            fresh.sort()
+        if len(fresh):
+            self._runs.append(fresh)
+
+
+def _hash64(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def _canonical(campaign: Campaign, table: Table, name: str) -> list[str]:
@@ -172,15 +198,24 @@ def _calendar_column(campaign: Campaign) -> tuple[str, ...]:
 
 
 def _date_cells(campaign: Campaign, raw: RawData) -> Sequence[object] | None:
-    """The calendar's column where it is not a feature, and so not part of the id already."""
-    column = "".join(_calendar_column(campaign))
-    return None if column in campaign.feature_names else raw.columns.get(column)
+    column = date_name(campaign)
+    return None if column is None else raw.columns.get(column)
 
 
 def _id_cells(campaign: Campaign, raw: RawData) -> Sequence[object] | None:
-    if campaign.id_column is not None:
-        return raw.columns[campaign.id_column]
-    return raw.columns.get(ID_COLUMN) if _own_id(campaign) else None
+    name = id_name(campaign)
+    return None if name is None else raw.columns[name] if campaign.id_column else raw.columns.get(name)
+
+
+def id_name(campaign: Campaign) -> str | None:
+    """The column that holds the customers' ids where a source has it; None where no column can."""
+    return campaign.id_column or (ID_COLUMN if _own_id(campaign) else None)
+
+
+def date_name(campaign: Campaign) -> str | None:
+    """The calendar's column where it is not a feature, and so part of an id that is derived."""
+    column = "".join(_calendar_column(campaign))
+    return None if not column or column in campaign.feature_names else column
 
 
 def _own_id(campaign: Campaign) -> bool:
@@ -189,16 +224,16 @@ def _own_id(campaign: Campaign) -> bool:
     return campaign.id_column is None and ID_COLUMN not in declared
 
 
-def _sort_columns(campaign: Campaign, raw: RawData, *, needed: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+def sort_columns(campaign: Campaign, names: Collection[str], *, needed: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The source's excluded columns with reasons, and its unknown ones. Raises DataError for a missing or refused column."""
     needed = [*needed, *([campaign.id_column] if campaign.id_column else [])]
-    missing = [name for name in dict.fromkeys(needed) if name not in raw.columns]
+    missing = [name for name in dict.fromkeys(needed) if name not in names]
     if missing:
         named = ", ".join(repr(name) for name in missing)
         raise DataError(f"the data of campaign {campaign.name!r} lacks the column{'s' * (len(missing) > 1)} {named}")
-    dropped = {name: reason for name, reason in campaign.excluded if name in raw.columns}
+    dropped = {name: reason for name, reason in campaign.excluded if name in names}
     known = {*needed, *dropped, campaign.label.column, *_calendar_column(campaign), *([ID_COLUMN] if _own_id(campaign) else [])}
-    ignored = tuple(name for name in raw.columns if name not in known)
+    ignored = tuple(name for name in names if name not in known)
     if ignored and campaign.unexpected_columns == "refuse":
         named = ", ".join(repr(name) for name in ignored)
         raise DataError(f"campaign {campaign.name!r} refuses columns that it does not declare: {named}; remove them")

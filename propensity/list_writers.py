@@ -74,7 +74,7 @@ def write_csv(columns: Mapping[str, Values], issues: Sequence[RowIssue] = (), ro
     Each refused row follows as a line of its own, with its number in the column ``row``, what was wrong with it under ``error``, and
     nothing else. Numbers are written with the digits that read back to the same bits.
     """
-    cells = [_cells(values) for values in columns.values()]
+    cells = [cells_of(values) for values in columns.values()]
     lines = [",".join(map(_quoted, (*columns, ERROR)))]
     lines += [f"{line}," for line in map(",".join, zip(*cells, strict=True))]
     for number, found in groupby(issues, key=lambda issue: issue.row):
@@ -83,7 +83,7 @@ def write_csv(columns: Mapping[str, Values], issues: Sequence[RowIssue] = (), ro
     return ("\r\n".join(lines) + "\r\n").encode()
 
 
-def _cells(values: Values) -> list[str]:
+def cells_of(values: Values) -> list[str]:
     """Cells as they stand in the file."""
     if isinstance(values, np.ndarray):
         # A number begins with a minus at worst, and must stay one.

@@ -25,8 +25,20 @@ class ObjectStore(Protocol):
     def put(self, key: str, data: bytes) -> None:
         """Write or replace one object."""
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Write one object where there is none of that key; False where there is. Of any number at once, at most one gets True."""
+
     def get(self, key: str) -> bytes:
         """Read one object. Raises NotFound where there is none."""
+
+    def fetch(self, key: str, path: Path, version: str | None = None) -> None:
+        """Copy one object, or one version of it where the store keeps versions, to a file. Raises NotFound."""
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """One object some megabytes at a time. Raises NotFound where there is none."""
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Write or replace one object with the content of a file, which is not held in memory."""
 
     def exists(self, key: str) -> bool: ...
 

@@ -60,7 +60,7 @@ class Table:
 
     Attributes
     ----------
-    ids : tuple of str
+    ids : sequence of str
         Customer ids, one per row.
     rows : int64 array, shape (n,)
         Row numbers as the sender counts them, from 1.
@@ -69,7 +69,7 @@ class Table:
     """
 
     campaign: Campaign
-    ids: tuple[str, ...]
+    ids: Sequence[str]
     rows: npt.NDArray[np.int64]
     columns: Mapping[str, FloatArray | CodeArray]
 
@@ -79,7 +79,7 @@ class Table:
     def take(self, keep: npt.NDArray[Any]) -> Table:
         """The rows selected by a boolean mask or by positions, in that order."""
         positions = np.flatnonzero(keep) if keep.dtype == np.bool_ else keep
-        ids = tuple(self.ids[i] for i in positions)
+        ids = tuple(self.ids[i] for i in positions.tolist())
         if isinstance(self.columns, RawColumns):
             columns: Mapping[str, FloatArray | CodeArray] = RawColumns(self.campaign, self.columns.raw[positions])
         else:

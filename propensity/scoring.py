@@ -93,11 +93,12 @@ def raw_features(table: Table) -> npt.NDArray[np.float64]:
     """A table as one float64 matrix, shape (n, features), without any loss; `table_from_raw` is its inverse."""
     if isinstance(table.columns, RawColumns):
         return table.columns.raw
-    out = np.empty((len(table), len(table.campaign.features)))
+    # Column by column in memory, as it is packed and as the columns are.
+    out = np.empty((len(table.campaign.features), len(table)))
     for at, name in enumerate(table.campaign.feature_names):
         column = table.columns[name]
-        out[:, at] = np.where(column < 0, np.nan, column) if column.dtype == np.int16 else column
-    return out
+        out[at] = np.where(column < 0, np.nan, column) if column.dtype == np.int16 else column
+    return out.T
 
 
 def table_from_raw(campaign: Campaign, features: npt.NDArray[np.float64], ids: Sequence[str], rows: npt.NDArray[np.int64]) -> Table:

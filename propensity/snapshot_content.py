@@ -71,7 +71,7 @@ def content_of(table: Table, label: npt.NDArray[np.bool_], months: MonthArray | 
         raise DataError(f"column {min(reserved)!r} cannot be kept: a snapshot uses that name itself")
     columns = {name: table.columns[name] for name in table.campaign.feature_names}
     schema = schema_of(table.campaign)
-    return Content(table.campaign.name, schema, table.ids, table.rows, columns, label.astype(np.bool_), months)
+    return Content(table.campaign.name, schema, tuple(table.ids), table.rows, columns, label.astype(np.bool_), months)
 
 
 def content_sha256(content: Content) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ import pytest
 
 from propensity import training
 from propensity.campaign import Campaign, Categorical, Dates, Economics, Label, Numeric
-from propensity.errors import NotFound
+from propensity.errors import NotFound, RowIssue
+from propensity.ingest import date_name, id_name, sort_columns, with_derived_ids
 from propensity.model import Model
+from propensity.raw import RawData
 from propensity.schema import Table, check_rows
 from propensity.snapshot import Manifest, SnapshotData
 from propensity.training import Training
@@ -108,6 +111,25 @@ def tiny_snapshot(n: int = 1_500, seed: int = 0, months: int = 6) -> SnapshotDat
     return snapshot_of(table, tiny_labels(table, seed), months)
 
 
+@dataclass(frozen=True)
+class WholeList:
+    """A list that was checked whole, at once."""
+
+    table: Table
+    issues: tuple[RowIssue, ...]
+    refused: int
+    ignored: tuple[str, ...]
+
+
+def read_rows(campaign: Campaign, raw: RawData) -> WholeList:
+    """Check a whole list that is to be scored: what `propensity.lists` must find chunk by chunk."""
+    _, ignored = sort_columns(campaign, raw.columns, needed=campaign.feature_names)
+    ids, dates = (raw.columns.get(name or "") for name in (id_name(campaign), date_name(campaign)))
+    checked = check_rows(campaign, raw.columns, ids, raw.n, text=raw.text)
+    table = checked.table if ids is not None else with_derived_ids(checked.table, dates)
+    return WholeList(table, checked.issues, checked.refused, ignored)
+
+
 def train_fast(data: SnapshotData, campaign: Campaign | None = None, seed: int = 0, rounds: int = 40) -> Training:
     """`training.train` itself with fewer rounds, folds and seeds."""
     with pytest.MonkeyPatch.context() as patch:
@@ -134,11 +156,26 @@ class MemoryStore:
         self.objects[key] = data
         self.puts.append(key)
 
+    def create(self, key: str, data: bytes) -> bool:
+        if key in self.objects:
+            return False
+        self.put(key, data)
+        return True
+
+    def fetch(self, key: str, path: Path, version: str | None = None) -> None:
+        path.write_bytes(self.get(key if version is None else f"{key}?version={version}"))
+
     def get(self, key: str) -> bytes:
         try:
             return self.objects[key]
         except KeyError as exc:
             raise NotFound(f"no object {key}") from exc
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        yield self.get(key)
+
+    def put_file(self, key: str, path: Path) -> None:
+        self.put(key, path.read_bytes())
 
     def exists(self, key: str) -> bool:
         return key in self.objects

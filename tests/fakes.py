@@ -6,6 +6,7 @@ import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from propensity.access import ApiKey, KnownKeys, NewKey
 from propensity.errors import (
@@ -38,11 +39,27 @@ class FakeObjectStore:
         self._ask()
         self.objects[key] = bytes(data)
 
+    def create(self, key: str, data: bytes) -> bool:
+        self._ask()
+        if key in self.objects:
+            return False
+        self.objects[key] = bytes(data)
+        return True
+
+    def fetch(self, key: str, path: Path, version: str | None = None) -> None:
+        path.write_bytes(self.get(key if version is None else f"{key}?version={version}"))
+
     def get(self, key: str) -> bytes:
         self._ask()
         if key not in self.objects:
             raise NotFound(f"the object store has no object {key!r}")
         return self.objects[key]
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        yield self.get(key)
+
+    def put_file(self, key: str, path: Path) -> None:
+        self.put(key, path.read_bytes())
 
     def exists(self, key: str) -> bool:
         self._ask()

@@ -29,7 +29,11 @@ def sha256(data: bytes) -> str:
 
 def verify(data: bytes, expected: str, name: str) -> None:
     """Do nothing where the data has the expected SHA-256 (hexadecimal). Raises ChecksumMismatch."""
-    found = sha256(data)
+    verify_digest(sha256(data), expected, name)
+
+
+def verify_digest(found: str, expected: str, name: str) -> None:
+    """The same for a digest that is known."""
     if found != expected.lower():
         raise ChecksumMismatch(
             f"{name} is not the file that was declared: its SHA-256 begins with {found[:12]}, declared is {expected[:12]}. "

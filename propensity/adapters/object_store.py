@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from propensity.errors import DataError, NotFound, ObjectStoreUnavailable, SettingsInvalid
-from propensity.ports import ObjectStore
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    # For its name alone: the functions on AWS Lambda use this module and have no NumPy, which that one imports.
+    from propensity.ports import ObjectStore
 
 _TEMPORARY = ".tmp-"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 20
 ATTEMPTS = 3
+PIECE_BYTES = 4 << 20
 
 
 def open_store(url: str, *, endpoint_url: str | None = None) -> ObjectStore:
@@ -33,9 +38,14 @@ def open_store(url: str, *, endpoint_url: str | None = None) -> ObjectStore:
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path.startswith("/"):
         return FolderStore(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc and "@" not in parts.netloc and ":" not in parts.netloc:
-        return S3Store(parts.netloc, unquote(parts.path).strip("/"), _client(endpoint_url))
+        return open_s3(parts.netloc, unquote(parts.path).strip("/"), endpoint_url)
     given = f"this one begins with {parts.scheme + '://'!r}" if parts.scheme else "this one has no scheme" if url else "none is given"
     raise SettingsInvalid(f"an object store is addressed as file:///folder or s3://bucket/prefix; {given}")
+
+
+def open_s3(bucket: str, prefix: str, endpoint_url: str | None = None) -> S3Store:
+    """Open part of a bucket; nothing is contacted yet."""
+    return S3Store(bucket, prefix, _client(endpoint_url))
 
 
 def _client(endpoint_url: str | None) -> S3Client:
@@ -76,29 +86,76 @@ class FolderStore:
 
         Raises DataError for a key outside the root, ObjectStoreUnavailable where the disk refuses.
         """
+        self._put(key, (data,))
+
+    def put_file(self, key: str, path: Path) -> None:
+        """The same with the content of a file."""
+        with path.open("rb") as file:
+            self._put(key, iter(partial(file.read, PIECE_BYTES), b""))
+
+    def _put(self, key: str, pieces: Iterable[bytes]) -> None:
         path = self._path(key)
         temporary = path.with_name(_TEMPORARY + uuid.uuid4().hex)
         with _disk(key):
             _make_folder(path.parent)
             try:
-                _write_synced(temporary, data)
+                _write_synced(temporary, pieces)
                 os.replace(temporary, path)
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
             _sync_folder(path.parent)
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Write one object where there is none of that key; False where there is. Of any number at once, one gets True."""
+        path = self._path(key)
+        temporary = path.with_name(_TEMPORARY + uuid.uuid4().hex)
+        with _disk(key):
+            _make_folder(path.parent)
+            try:
+                _write_synced(temporary, (data,))
+                # A rename would replace; a second name for the file is refused where the name is taken.
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+        return True
+
+    def fetch(self, key: str, path: Path, version: str | None = None) -> None:
+        """Copy one object to a file. A folder keeps one version, and any other is not found.
+
+        Raises NotFound, ObjectStoreUnavailable where either disk refuses.
+        """
+        if version is not None:
+            raise NotFound(f"the object store has no other version of {key!r} than the last")
+        with self._open(key) as source, path.open("wb") as file:
+            shutil.copyfileobj(source, file, PIECE_BYTES)
+
     def get(self, key: str) -> bytes:
         """Read one object. Raises NotFound where there is none, ObjectStoreUnavailable where the disk refuses."""
+        with self._open(key) as file:
+            return file.read()
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """One object some megabytes at a time. Raises as `get`."""
+        with self._open(key) as file:
+            yield from iter(partial(file.read, PIECE_BYTES), b"")
+
+    @contextmanager
+    def _open(self, key: str) -> Iterator[BinaryIO]:
         path = self._path(key)
         with _disk(key):
             try:
-                return path.read_bytes()
+                file = path.open("rb")
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as exc:
                 if not self.root.is_dir():
                     # A folder that is gone says nothing of the object: it may be back in a moment, as a bucket that does not answer.
                     raise ObjectStoreUnavailable("the object store's folder is not there") from exc
                 raise NotFound(f"the object store has no object {key!r}") from exc
+            with file:
+                yield file
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
@@ -150,9 +207,9 @@ def _make_folder(folder: Path) -> None:
         _sync_folder(new.parent)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
+def _write_synced(path: Path, pieces: Iterable[bytes]) -> None:
     with open(path, "xb") as file:
-        file.write(data)
+        file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
 
@@ -179,11 +236,53 @@ class S3Store:
         with self._answers(key):
             self._client.put_object(Bucket=self.bucket, Key=name, Body=data)
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Write one object where there is none of that key; False where there is. Of any number at once, at most one gets True.
+
+        S3 itself decides (``If-None-Match: *``). The SDK tries a write again whose answer was lost, and may then find itself: so False says
+        only that the object is there, not whose it is. Raises ObjectStoreUnavailable.
+        """
+        from botocore.exceptions import ClientError
+
+        name = self._name(key)
+        with self._answers(key):
+            for _ in range(ATTEMPTS):
+                try:
+                    self._client.put_object(Bucket=self.bucket, Key=name, Body=data, IfNoneMatch="*")
+                    return True
+                except ClientError as exc:
+                    code = exc.response.get("Error", {}).get("Code")
+                    if code == "PreconditionFailed":
+                        return False
+                    if code != "ConditionalRequestConflict":
+                        raise
+        raise ObjectStoreUnavailable(f"S3 could not decide who writes {key!r} first: try again")
+
+    def fetch(self, key: str, path: Path, version: str | None = None) -> None:
+        """Copy one object, or one version of it, to a file, piece by piece. Raises NotFound, ObjectStoreUnavailable."""
+        asked: dict[str, Any] = {"Bucket": self.bucket, "Key": self._name(key), **({"VersionId": version} if version else {})}
+        with self._answers(key), _disk(key):
+            pieces = self._client.get_object(**asked)["Body"].iter_chunks(PIECE_BYTES)
+            with path.open("wb") as file:
+                file.writelines(pieces)
+
     def get(self, key: str) -> bytes:
         """Read one object. Raises NotFound where there is none, ObjectStoreUnavailable where S3 does not answer."""
         name = self._name(key)
         with self._answers(key):
             return self._client.get_object(Bucket=self.bucket, Key=name)["Body"].read()
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """One object some megabytes at a time. Raises as `get`, also where S3 stops to answer in the middle."""
+        name = self._name(key)
+        with self._answers(key):
+            yield from self._client.get_object(Bucket=self.bucket, Key=name)["Body"].iter_chunks(PIECE_BYTES)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Write or replace one object with the content of a file, in parts where it is large. Raises as `put`."""
+        name = self._name(key)
+        with self._answers(key):
+            self._client.upload_file(str(path), self.bucket, name)
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object. Raises ObjectStoreUnavailable where S3 does not answer."""
@@ -212,13 +311,16 @@ class S3Store:
 
     @contextmanager
     def _answers(self, key: str) -> Iterator[None]:
+        from boto3.exceptions import S3UploadFailedError
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             yield
+        except S3UploadFailedError as exc:
+            raise ObjectStoreUnavailable(f"S3 did not take {key!r} for bucket {self.bucket!r}") from exc
         except ClientError as exc:
             code = str(exc.response.get("Error", {}).get("Code", "unknown"))
-            if code in ("NoSuchKey", "404", "NotFound"):
+            if code in ("NoSuchKey", "NoSuchVersion", "404", "NotFound"):
                 raise NotFound(f"the object store has no object {key!r}") from exc
             raise ObjectStoreUnavailable(f"S3 refused {key!r} in bucket {self.bucket!r}: {code}") from exc
         except BotoCoreError as exc:

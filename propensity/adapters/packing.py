@@ -7,6 +7,8 @@ stands for every row, ``b`` int8, ``h`` int16, ``f`` float32, ``d`` float64. Cou
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +21,7 @@ _TYPES = {code[0]: dtype for code, dtype in _NARROW} | {ord("d"): np.dtype("<f8"
 _CONSTANT = ord("c")
 # Below this many rows the search for narrow types costs more than the bytes it saves.
 _SMALL_ROWS = 32
+_FEW_ROWS = 64
 
 
 def pack(matrix: FloatMatrix) -> bytes:
@@ -48,13 +51,21 @@ def unpack(data: bytes, rows: int, columns: int) -> FloatMatrix:
 
 def _codes(columns: FloatMatrix) -> bytes:
     """The narrowest exact code of each row of ``columns`` (features by rows)."""
-    bits = columns.view("<i8")
-    codes = np.full(len(columns), ord("d"), dtype=np.uint8)
-    if columns.shape[1] >= _SMALL_ROWS:
+    return bytes(map(_code, columns, columns.view("<i8")))
+
+
+def _code(column: npt.NDArray[np.float64], bits: npt.NDArray[np.int64]) -> int:
+    if _everywhere(lambda at: bits[at] == bits[0], len(bits)):
+        return _CONSTANT
+    if len(bits) >= _SMALL_ROWS:
         # Values out of range and NaN cast to something else, which the comparison of bits then finds.
         with np.errstate(invalid="ignore", over="ignore"):
-            for code, dtype in reversed(_NARROW):
-                exact = (columns.astype(dtype).astype("<f8").view("<i8") == bits).all(axis=1)
-                codes[exact] = code[0]
-    codes[(bits == bits[:, :1]).all(axis=1)] = _CONSTANT
-    return codes.tobytes()
+            for code, dtype in _NARROW:
+                if _everywhere(lambda at, dtype=dtype: column[at].astype(dtype).astype("<f8").view("<i8") == bits[at], len(bits)):  # type: ignore[misc]
+                    return code[0]
+    return ord("d")
+
+
+def _everywhere(holds: Callable[[slice], npt.NDArray[np.bool_]], rows: int) -> bool:
+    """Whether something holds for all rows; mostly the first few tell that it does not."""
+    return bool(holds(slice(_FEW_ROWS)).all()) and (rows <= _FEW_ROWS or bool(holds(slice(None)).all()))

@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-from propensity.adapters.tabular import refuse_repeated, typed
 from propensity.campaign import Campaign, MonthsInOrder
 from propensity.errors import DatabaseUnavailable, DataError, SourceMissing
 from propensity.raw import RawData
+from propensity.typed_columns import refuse_repeated, typed
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 600

@@ -7,15 +7,9 @@ from itertools import product
 
 import pytest
 
-from propensity.callsheet import call_sheet, error_sheet, safe_cell
-from propensity.campaign import Policy
+from propensity.callsheet import error_sheet, safe_cell
 from propensity.errors import RowIssue
-from propensity.model import Model
-from propensity.schema import check_rows
-from propensity.scoring import ScoredList, score_list
-from tests.builders import tiny_campaign, tiny_columns
 
-REQUEST = "0190f6a2-0000-7000-8000-000000000001"
 FORMULAS = (
     "=1+1", "+1+1", "-1+1", "@SUM(1)", "=cmd|' /C calc'!A0", '=HYPERLINK("http://x","y")', "＝1+1", "＋1", "－1",
     "＠SUM(1)", "﹦1+1", "﹢1", "﹣1", "﹫x",
@@ -61,47 +55,6 @@ def test_nothing_is_lost_but_apostrophes_are_added(payload: str) -> None:
 )
 def test_harmless_text_is_left_as_it_is(text: str) -> None:
     assert safe_cell(text) == text
-
-
-@pytest.fixture
-def scored(model: Model) -> ScoredList:
-    ids = [payload for payload in PAYLOADS if payload.isprintable()]
-    checked = check_rows(tiny_campaign(), tiny_columns(len(ids), seed=4), ids, len(ids), text=False)
-    assert checked.issues == ()
-    return score_list(model, checked, Policy("top_share", 0.5))
-
-
-def test_a_call_sheet_of_hostile_ids_is_safe(scored: ScoredList) -> None:
-    sheet = call_sheet(scored, REQUEST)
-    rows = list(csv.DictReader(io.StringIO(sheet.decode(), newline="")))
-    assert len(rows) == len(scored.table) > 50
-    for row in rows:
-        # A negative profit is a number and must stay one.
-        float(row.pop("expected_profit"))
-        assert not any(runs(cell) for cell in row.values())
-    texts = [cell for cell in cells(sheet, ";") if "," not in cell]
-    assert not any(runs(cell) for cell in texts)
-
-
-def test_a_call_sheet_lists_everyone_best_first_with_exact_scores(scored: ScoredList) -> None:
-    rows = list(csv.DictReader(io.StringIO(call_sheet(scored, REQUEST).decode(), newline="")))
-    assert [int(row["rank"]) for row in rows] == list(range(1, len(rows) + 1))
-    assert [float(row["score"]) for row in rows] == sorted(scored.scores.tolist(), reverse=True)
-    at = {int(row): place for place, row in enumerate(scored.table.rows.tolist())}
-    for row in rows:
-        place = at[int(row["row"])]
-        assert row["customer_id"] == safe_cell(scored.table.ids[place])
-        assert row["decision"] == ("contact" if scored.decision.contact[place] else "leave")
-        assert row["band"] == scored.bands[place]
-        assert row["prediction_id"] == f"{REQUEST}.{place + 1}"
-        assert float(row["expected_profit"]) == pytest.approx(float(scored.scores[place]) * 20 - 5, abs=0.005)
-
-
-def test_a_call_sheet_of_nobody_is_its_header(model: Model) -> None:
-    checked = check_rows(tiny_campaign(), {}, None, 0, text=False)
-    sheet = call_sheet(score_list(model, checked, Policy("profit")), REQUEST)
-    assert sheet.count(b"\r\n") == 1
-    assert sheet.startswith(b"rank,customer_id,")
 
 
 def test_an_error_sheet_names_row_column_code_and_what_is_allowed() -> None:

@@ -16,9 +16,10 @@ from propensity.adapters.sources import read_source
 from propensity.campaign import Calendar, Campaign, Categorical, Dates, Economics, Label, MonthsInOrder, Numeric, Quality
 from propensity.campaigns import all_campaigns
 from propensity.errors import DataError, QualityGateFailed
-from propensity.ingest import describe, ingest, read_labelled, read_rows
+from propensity.ingest import describe, ingest, read_labelled
 from propensity.raw import Part, RawData
 from propensity.snapshot import list_snapshots, read_snapshot
+from tests.builders import read_rows
 
 CAMPAIGN = Campaign(
     name="tiny",

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -28,6 +27,7 @@ from propensity.snapshot import (
     write_snapshot,
 )
 from propensity.snapshot_content import content_of, content_sha256
+from tests.builders import MemoryStore
 
 CAMPAIGN = Campaign(
     name="tiny",
@@ -46,32 +46,6 @@ CAMPAIGN = Campaign(
     economics=Economics(contact_cost=Decimal(1), conversion_value=Decimal(9), currency="EUR"),
 )
 SOURCE = {"kind": "file", "name": "x.csv"}
-
-
-class MemoryStore:
-    """An object store in memory that remembers what was written."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-        self.written: list[str] = []
-
-    def put(self, key: str, data: bytes) -> None:
-        self.objects[key] = data
-        self.written.append(key)
-
-    def get(self, key: str) -> bytes:
-        if key not in self.objects:
-            raise NotFound(key)
-        return self.objects[key]
-
-    def exists(self, key: str) -> bool:
-        return key in self.objects
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        return iter(sorted(key for key in self.objects if key.startswith(prefix)))
-
-    def uri(self, key: str) -> str:
-        return f"memory:///{key}"
 
 
 Rows = tuple[Table, BoolArray, MonthArray | None]
@@ -118,7 +92,7 @@ def test_what_is_written_is_read() -> None:
 def test_the_manifest_is_written_last_and_makes_the_snapshot_exist() -> None:
     store, rows = MemoryStore(), _rows()
     manifest = write_snapshot(store, *rows, SOURCE)
-    assert store.written == [manifest.data_key, manifest.manifest_key]
+    assert store.puts == [manifest.data_key, manifest.manifest_key]
     del store.objects[manifest.manifest_key]
     assert list_snapshots(store, CAMPAIGN) == []
     with pytest.raises(NotFound):
@@ -131,7 +105,7 @@ def test_the_same_content_is_the_same_snapshot_and_nothing_is_rewritten() -> Non
     again, created_again = find_or_write(store, *_rows(), {"kind": "sql", "name": "elsewhere"})
     assert (created, created_again) == (True, False)
     assert again == first
-    assert len(store.written) == 2
+    assert len(store.puts) == 2
 
 
 def test_every_part_of_the_content_changes_the_id() -> None:

@@ -3,14 +3,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -48,6 +50,17 @@ def test_an_object_may_be_empty_and_is_replaced_whole(store: ObjectStore) -> Non
     store.put("k", b"longer than what follows")
     store.put("k", b"")
     assert store.get("k") == b""
+
+
+def test_a_file_is_put_and_got_in_pieces(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("propensity.adapters.object_store.PIECE_BYTES", 1_000)
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 10)
+    store.put_file("a/file", tmp_path / "file")
+    found = list(store.pieces("a/file"))
+    assert b"".join(found) == store.get("a/file") == (tmp_path / "file").read_bytes()
+    assert max(map(len, found)) <= 1_000
+    with pytest.raises(NotFound):
+        list(store.pieces("a/other"))
 
 
 def test_what_is_not_there_is_not_found(store: ObjectStore) -> None:
@@ -207,3 +220,67 @@ def test_the_module_needs_neither_boto3_nor_pandas_to_be_imported() -> None:
     program = "import sys, propensity.adapters.object_store; print(sorted({'boto3', 'pandas', 'pyarrow', 'sklearn'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_only_the_first_creates(store: ObjectStore) -> None:
+    assert store.create("a/marker", b"first")
+    assert not store.create("a/marker", b"second")
+    assert not store.create("a/marker", b"first")
+    assert store.get("a/marker") == b"first"
+    assert list(store.keys("a/")) == ["a/marker"]
+
+
+def test_of_many_at_once_one_creates(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    barrier = threading.Barrier(8)
+
+    def attempt(at: int) -> bool:
+        barrier.wait()
+        return store.create("a/marker", b"%d" % at)
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(attempt, range(8)))
+    assert won.count(True) == 1
+    assert store.get("a/marker") == b"%d" % won.index(True)
+    assert list(store.keys("")) == ["a/marker"]
+
+
+def test_an_object_is_fetched_to_a_file(store: ObjectStore, tmp_path: Path) -> None:
+    data = os.urandom(3 * 1024 * 1024 + 1)
+    store.put("a/b", data)
+    store.fetch("a/b", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == data
+    with pytest.raises(NotFound):
+        store.fetch("a/c", tmp_path / "other")
+
+
+def test_a_version_is_fetched_though_another_replaced_it(s3: Any, tmp_path: Path) -> None:
+    s3.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket="lake", Key="a/b", Body=b"first")["VersionId"]
+    store = S3Store("lake", "", s3)
+    store.put("a/b", b"second")
+    store.fetch("a/b", tmp_path / "copy", first)
+    assert (tmp_path / "copy").read_bytes() == b"first"
+    with pytest.raises(NotFound):
+        store.fetch("a/b", tmp_path / "copy", "no-such-version")
+
+
+def test_s3_that_cannot_decide_is_unavailable_and_other_refusals_are_told() -> None:
+    class Undecided:
+        def __init__(self, code: str) -> None:
+            self.code, self.asked = code, 0
+
+        def put_object(self, **_: Any) -> None:
+            self.asked += 1
+            raise ClientError({"Error": {"Code": self.code}}, "PutObject")
+
+    for code, asked in (("ConditionalRequestConflict", 3), ("AccessDenied", 1)):
+        client: Any = Undecided(code)
+        with pytest.raises(ObjectStoreUnavailable):
+            S3Store("lake", "", client).create("a", b"")
+        assert client.asked == asked
+
+
+def test_the_functions_that_use_it_need_no_numpy() -> None:
+    code = "import sys, propensity.adapters.object_store, propensity.list_state; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,136 @@
+"""From a list to its results: what the command line, the flows and every other job call."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from propensity.errors import DataError, StoreError
+from propensity.ingest import sort_columns
+from propensity.lists.chunks import ListFile
+from propensity.lists.results import Decided, decided, write_call_sheet, write_errors, write_parquet
+from propensity.lists.scorer import LogTo, Scorer, Watch, request_id
+from propensity.lists.spool import Spool
+from propensity.model import Model
+from propensity.scoring import UNKNOWN_COLUMN
+
+_NAMESPACE = uuid.UUID("2b7f2f53-7c0c-5a1e-8f6b-0d6d3c1f9e52")
+# What is left of lists that nobody came back to is removed after this time.
+KEPT_S = 14 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a list.
+
+    Attributes
+    ----------
+    request_id : str
+        The request that holds the first chunk in the log; empty where nothing was logged.
+    requests : int
+        As many requests hold the list.
+    not_used : mapping of column name to reason
+    """
+
+    request_id: str
+    requests: int
+    received: int
+    scored: int
+    refused: int
+    contact: int
+    not_used: Mapping[str, str]
+
+
+def score_file(
+    source: ListFile,
+    model: Model,
+    *,
+    home: Path,
+    out: Path,
+    errors: Path,
+    log: LogTo | None,
+    top_reasons: int = 3,
+    watch: Watch | None = None,
+) -> Result:
+    """Score a list, log it, and write its results; after a crash the same call goes on where the last one was.
+
+    Parameters
+    ----------
+    home : Path
+        State folder: what is done is kept below ``home/lists`` until the results stand.
+    out : Path
+        The results: Parquet in the order sent where the name ends in ``.parquet``, else a call sheet, best first, as CSV.
+    errors : Path
+        Every refused row, as CSV; written where there is any, and removed where there is none.
+
+    Raises
+    ------
+    DataError
+        A column is missing or refused, or the file cannot be read.
+    StoreError
+        The log did not answer, again and again, or another process is at work on the same list.
+    """
+    dropped, ignored = sort_columns(model.campaign, source.header, needed=model.campaign.feature_names)
+    not_used = {**dropped, **dict.fromkeys(ignored, UNKNOWN_COLUMN)}
+    parts = [source.sha256, log.content if log else "", model.digest, model.campaign.digest(), str(top_reasons)]
+    folder = home / "lists" / str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
+    sweep(folder.parent)
+    spool = Spool(folder)
+    try:
+        scorer = Scorer(source, model, model.campaign.policy, spool, log, top_reasons, watch)
+        outcome = scorer.run()
+        tally = _Tally()
+        chunks = ahead(tally.count(decided(scorer, outcome)))
+        if out.suffix.lower() == ".parquet":
+            write_parquet(chunks, out)
+        else:
+            write_call_sheet(chunks, out, folder)
+        if outcome.refused:
+            write_errors(spool.issues(outcome.chunks), errors)
+        else:
+            errors.unlink(missing_ok=True)
+    except DataError:
+        # It will be no better the next time.
+        spool.remove()
+        raise
+    finally:
+        spool.close()
+    spool.remove()
+    name = request_id(log.content, model) if log else ""
+    return Result(name, outcome.chunks if log else 0, outcome.received, outcome.scored, outcome.refused, tally.contact, not_used)
+
+
+def ahead(items: Iterator[Decided]) -> Iterator[Decided]:
+    """The same items, each made by another thread while the one before is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, items, None)
+        while (item := waiting.result()) is not None:
+            waiting = pool.submit(next, items, None)
+            yield item
+
+
+class _Tally:
+    """Counts the customers to contact while the results are written."""
+
+    contact = 0
+
+    def count(self, chunks: Iterator[Decided]) -> Iterator[Decided]:
+        for chunk in chunks:
+            self.contact += int(chunk.contact.sum())
+            yield chunk
+
+
+def sweep(folder: Path) -> None:
+    """Remove what is left of lists that nobody came back to."""
+    if not folder.is_dir():
+        return
+    for old in folder.iterdir():
+        if old.is_dir() and old.stat().st_mtime < time.time() - KEPT_S:
+            try:
+                Spool(old).remove()
+            except (StoreError, OSError):
+                continue
