@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, render_template
+from flask import Response, g, render_template
 
 from api.campaigns import since
 from api.metrics import CONTENT_TYPE
@@ -21,6 +21,25 @@ PAGE_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'n
 def livez(_services: Services) -> Response:
     """The process answers. Looks at nothing else: an outage of a store must not make a balancer replace healthy tasks."""
     return json_reply({"status": "live"})
+
+
+def startupz(services: Services) -> Response:
+    """503 until this process has once read the keys and loaded what was promoted, 200 from then on whatever happens to a store.
+
+    A balancer that asks here gives a new task no request before it can answer one, and takes none away during an outage.
+    """
+    if not services.started.is_set() and _has_started(services):
+        services.started.set()
+    started = services.started.is_set()
+    return json_reply({"status": "started" if started else "starting"}, 200 if started else 503)
+
+
+def _has_started(services: Services) -> bool:
+    models = services.models
+    # A package that was looked at and refused is no reason to wait, as long as something can be scored, or nothing was ever promoted.
+    settled = all(models.get(name) or not models.awaited(name) or name in models.problems for name in services.campaigns)
+    of_use = any(models.get(name) for name in services.campaigns) or not any(models.awaited(name) for name in services.campaigns)
+    return services.keys.loaded and models.looked_at is not None and settled and of_use
 
 
 def readyz(services: Services) -> Response:
@@ -60,6 +79,11 @@ def readyz(services: Services) -> Response:
 def get_metrics(services: Services) -> Response:
     """What this process counted since its start, in Prometheus' text format."""
     return Response(services.metrics.render(), content_type=CONTENT_TYPE)
+
+
+def get_caller(_services: Services) -> Response:
+    """Whose key came with the request. Another program of the platform asks this before it does something in the caller's name."""
+    return json_reply({"key_id": g.caller.key_id, "name": g.caller.name, "role": str(g.caller.role)})
 
 
 def get_openapi(services: Services) -> Response:

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
         Seconds between two looks for a new live model, and for new and revoked keys.
     otlp_endpoint : str
         Base address of an OpenTelemetry collector that takes OTLP over HTTP, ``http://127.0.0.1:4318``; empty for no traces.
+    alerts_topic_arn : str
+        SNS topic that monitoring tells of drift and of a model that does worse; empty: it is told in the log and the tables alone.
     """
 
     model_config = SettingsConfigDict(
@@ -64,6 +66,7 @@ class Settings(BaseSettings):
     api_rate_per_s: float = Field(default=1000.0, gt=0, le=1e6)
     reload_s: float = 1.0
     otlp_endpoint: str = ""
+    alerts_topic_arn: str = ""
 
 
 def read_settings() -> Settings:

@@ -127,13 +127,26 @@ def _record_paths() -> Json:
 
 def _operation_paths() -> Json:
     ready = {JSON: {"schema": ref("Readiness")}}
+    starting = {JSON: {"schema": ref("Startup")}}
     found = {
         "/livez": ("livez", "The process answers", "Looks at nothing else.", {"200": done("It does", {JSON: {"schema": ref("Liveness")}})}),
+        "/startupz": (
+            "startupz",
+            "The process has started",
+            "503 until it has once read the keys and loaded what was promoted; 200 ever after, whatever happens to a store.",
+            {"200": done("It has", starting), "503": done("Not yet", starting)},
+        ),
         "/readyz": (
             "readyz",
             "Ready to score",
             "Whether a prediction can be answered now, with each check and its reason.",
             {"200": done("Ready", ready), "503": done("Not ready; says why", ready)},
+        ),
+        "/v1/caller": (
+            "getCaller",
+            "Whose key this is",
+            "Its owner, which stays when the key is rotated, and its role.",
+            {"200": done("The key's owner", {JSON: {"schema": ref("Caller")}})},
         ),
         "/metrics": (
             "metrics",

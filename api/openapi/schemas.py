@@ -27,6 +27,7 @@ from api.openapi.parts import (
     said,
 )
 from api.openapi.responses import problem_schema
+from api.openapi.roles import ROLES
 from propensity.campaign import LARGEST_BUDGET, PolicyKind
 from propensity.decision import BANDS
 from propensity.model import Manifest
@@ -35,6 +36,7 @@ from propensity.schema import ID_LENGTH
 
 DIGEST: Json = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 VERSION: Json = {"type": "string", "pattern": "^[0-9a-f]{12}$"}
+KEY_ID: Json = {"type": "string", "pattern": "^[0-9a-f]{8}$"}
 REQUEST_ID: Json = {"type": "string", "pattern": f"^{UUID_PATTERN}$"}
 PREDICTION_ID: Json = said(
     "the request's id, a dot, the position in the request", {"type": "string", "pattern": rf"^{UUID_PATTERN}\.[1-9][0-9]{{0,8}}$"}
@@ -51,6 +53,7 @@ def schemas() -> Json:
     """Every schema that does not depend on a campaign."""
     return {
         "Policy": policy(),
+        "Caller": record({"key_id": KEY_ID, "name": TEXT, "role": one_of_texts(*ROLES)}, description="Whose key came with the request."),
         "Model": record({"version": VERSION, "digest": DIGEST}, description="Which model answered."),
         "Prediction": record(_prediction(), optional=("reasons",)),
         "Reason": record(_reason()),
@@ -74,6 +77,7 @@ def schemas() -> Json:
         "PredictionRecord": _prediction_record(),
         "RowSchema": _row_schema(),
         "Liveness": record({"status": {"const": "live"}}),
+        "Startup": record({"status": {"enum": ["started", "starting"]}}),
         "Readiness": _readiness(),
         "Problem": problem_schema(),
     }

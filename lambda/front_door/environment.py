@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from propensity.errors import SettingsInvalid
+from ..variables import address, required, seconds
 
 URL = "PROPENSITY_SCORING_URL"
 TIMEOUT = "PROPENSITY_SCORING_TIMEOUT_S"
@@ -31,31 +30,6 @@ class FrontDoorEnvironment:
 
 def read_environment(variables: Mapping[str, str]) -> FrontDoorEnvironment:
     """Read the variables. Raises SettingsInvalid, naming the one that is missing or wrong."""
-    for name in (URL, TIMEOUT):
-        if not variables.get(name):
-            raise SettingsInvalid(f"the environment variable {name} is missing")
-    host, port = _address(variables[URL])
-    return FrontDoorEnvironment(host=host, port=port, timeout_s=_seconds(variables[TIMEOUT]))
-
-
-def _address(url: str) -> tuple[str, int]:
-    wrong = f"{URL} must be an address without a path, as in http://scoring.internal:8700"
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 80
-    except ValueError as exc:
-        raise SettingsInvalid(wrong) from exc
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/") or parts.query or parts.username is not None:
-        raise SettingsInvalid(wrong)
-    return parts.hostname, port
-
-
-def _seconds(text: str) -> float:
-    wrong = f"{TIMEOUT} must be a number of seconds above 0 and below 29"
-    try:
-        seconds = float(text)
-    except ValueError as exc:
-        raise SettingsInvalid(wrong) from exc
-    if not 0 < seconds < 29:
-        raise SettingsInvalid(wrong)
-    return seconds
+    required(variables, URL, TIMEOUT)
+    host, port = address(variables, URL, "http://scoring.internal:8700")
+    return FrontDoorEnvironment(host=host, port=port, timeout_s=seconds(variables, TIMEOUT, 29))

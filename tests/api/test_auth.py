@@ -274,3 +274,13 @@ def test_no_key_is_in_any_log_line_or_reply(
         assert secret not in lines + replies + repr(world.keys._known) + repr(world.api_keys.keys)
     assert '"caller":"operator"' in lines
     assert '"key_id":"' + good[5:13] in lines
+
+
+def test_a_key_is_told_whose_it_is_and_keeps_its_name_when_it_is_rotated(world: World) -> None:
+    old = world.make_key("marketing", "crm")
+    text, new = new_key("crm", Role.MARKETING, by="tester")
+    world.api_keys.rotate(old[5:13], new, overlap_s=60.0)
+    world.keys.refresh()
+    told = [world.with_key(key).get("/v1/caller", headers={"X-Caller": "somebody"}).json for key in (old, text)]
+    assert told == [{"key_id": key[5:13], "name": "crm", "role": "marketing"} for key in (old, text)]
+    assert world.with_key("prop_00000000_" + "A" * 43).get("/v1/caller").status_code == 401

@@ -154,6 +154,7 @@ ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", LIST, {"json": "rows", "headers": {"Accept": "image/png"}}, 406),
     ("GET", "/metrics", {}, 200),
     ("GET", "/v1/predictions/nope", {}, 404),
+    ("GET", "/v1/caller", {}, 200),
     ("GET", "/livez", {}, 200),
     ("GET", "/readyz", {}, 200),
     ("GET", "/openapi.json", {}, 200),

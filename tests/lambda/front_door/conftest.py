@@ -1,40 +1,13 @@
-"""The function as the runtime loads it, and a real HTTP service behind it."""
+"""The function as the runtime loads it."""
 
 from __future__ import annotations
 
 import importlib
 import io
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import ModuleType
-from typing import Any
 
 import pytest
-
-Answering = Callable[[BaseHTTPRequestHandler], None]
-
-
-@dataclass
-class Upstream:
-    """A scoring service that answers as the test says and remembers what it was asked."""
-
-    port: int = 0
-    answer: Answering | None = None
-    asked: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
-
-    def answers(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
-        def send(asked: BaseHTTPRequestHandler) -> None:
-            asked.send_response(status)
-            for name, value in (*headers, ("Content-Length", str(len(body)))):
-                asked.send_header(name, value)
-            asked.end_headers()
-            asked.wfile.write(body)
-
-        self.answer = send
 
 
 @pytest.fixture
@@ -47,37 +20,7 @@ def front_door() -> ModuleType:
 def log(front_door: ModuleType, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What the function logs, as it would stand in the log."""
     written = io.StringIO()
-    front_door._logger()
+    front_door.logger(front_door.SERVICE)
     (handler,) = logging.getLogger("front-door").handlers
     monkeypatch.setattr(handler, "stream", written)
     return written
-
-
-@pytest.fixture
-def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
-    service = Upstream()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            service.asked.append((self.command, self.path, dict(self.headers), body))
-            assert service.answer is not None
-            service.answer(self)
-
-        def do_GET(self) -> None:
-            self.do_POST()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    service.port = server.server_address[1]
-    monkeypatch.setenv("PROPENSITY_SCORING_URL", f"http://127.0.0.1:{service.port}")
-    monkeypatch.setenv("PROPENSITY_SCORING_TIMEOUT_S", "20")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield service
-    service.over.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import socket
@@ -11,43 +12,10 @@ from typing import Any
 
 import pytest
 
-PATH = "/v1/campaigns/term-deposit/predictions"
+from tests.proxy_events import PATH, Context, code, event
+
 MIB = 1024 * 1024
 JSON = ("Content-Type", "application/json")
-
-
-class Context:
-    """The part of the runtime's context that the function uses."""
-
-    def __init__(self, left_ms: int = 28_000) -> None:
-        self.left_ms = left_ms
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.left_ms
-
-
-def event(method: str = "POST", path: str = PATH, body: str | None = "[]", **more: Any) -> dict[str, Any]:
-    """A REST API proxy event."""
-    usual = {
-        "httpMethod": method,
-        "path": path,
-        "resource": "/v1/campaigns/{campaign}/predictions",
-        "headers": {"content-type": "application/json"},
-        "multiValueQueryStringParameters": None,
-        "requestContext": {"requestId": "from-api-gateway"},
-        "body": body,
-        "isBase64Encoded": False,
-    }
-    return {**usual, **more}
-
-
-def code(reply: dict[str, Any]) -> str:
-    assert reply["multiValueHeaders"]["Content-Type"] == ["application/problem+json"]
-    problem = json.loads(reply["body"])
-    assert problem["status"] == reply["statusCode"]
-    assert problem["request_id"] == "from-api-gateway"
-    assert problem["type"].endswith(problem["code"])
-    return str(problem["code"])
 
 
 def drip(upstream: Any) -> Callable[[BaseHTTPRequestHandler], None]:
@@ -153,7 +121,7 @@ def test_no_answer_in_time_is_504_and_says_how_to_ask_again(
     monkeypatch.setenv("PROPENSITY_SCORING_TIMEOUT_S", "0.3")
     upstream.answer = lambda _: upstream.over.wait(20)
     reply = front_door.handle(event(headers={"Idempotency-Key": "mine"}), Context())
-    assert (reply["statusCode"], code(reply)) == (504, "scoring_timeout")
+    assert (reply["statusCode"], code(reply)) == (504, "gateway_timeout")
     assert reply["multiValueHeaders"]["Idempotency-Key"] == ["mine"]
 
 
@@ -178,7 +146,7 @@ def test_a_service_that_is_not_there_is_503_with_retry_after(
         monkeypatch.setenv("PROPENSITY_SCORING_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
         monkeypatch.setenv("PROPENSITY_SCORING_TIMEOUT_S", "20")
         reply = front_door.handle(event(), Context())
-    assert (reply["statusCode"], code(reply)) == (503, "scoring_unavailable")
+    assert (reply["statusCode"], code(reply)) == (503, "service_unavailable")
     assert int(reply["multiValueHeaders"]["Retry-After"][0]) > 0
 
 
@@ -186,7 +154,7 @@ def test_a_service_that_is_not_there_is_503_with_retry_after(
 def test_an_answer_that_breaks_off_is_never_passed_on(front_door: ModuleType, upstream: Any, log: io.StringIO, sent: bytes) -> None:
     upstream.answer = lambda asked: asked.wfile.write(sent)
     reply = front_door.handle(event(), Context())
-    assert (reply["statusCode"], code(reply)) == (503, "scoring_unavailable")
+    assert (reply["statusCode"], code(reply)) == (503, "service_unavailable")
 
 
 def test_an_answer_in_chunks_arrives_whole(front_door: ModuleType, upstream: Any, log: io.StringIO) -> None:
@@ -217,3 +185,51 @@ def test_the_log_says_what_happened_and_nothing_of_a_customer(front_door: Module
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     requests = [(line["request_id"], line["status"]) for line in lines if line["message"] == "request"]
     assert requests == [("from-api-gateway", 200), ("from-api-gateway", 503)]
+
+
+def test_gzip_and_its_headers_come_through_both_ways(front_door: ModuleType, upstream: Any, log: io.StringIO) -> None:
+    sent, answered = gzip.compress(b'{"a": 1}'), gzip.compress(b'{"b": 2}')
+    upstream.answers(200, answered, JSON, ("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
+    headers = {"content-type": "application/json", "content-encoding": "gzip", "accept-encoding": "gzip"}
+    reply = front_door.handle(event(body=base64.b64encode(sent).decode(), isBase64Encoded=True, headers=headers), Context())
+    _, _, received, body = upstream.asked[0]
+    assert (received["Content-Encoding"], received["Accept-Encoding"], body) == ("gzip", "gzip", sent)
+    assert reply["multiValueHeaders"]["Content-Encoding"] == ["gzip"]
+    assert base64.b64decode(reply["body"]) == answered
+
+
+def test_a_body_that_was_unpacked_on_its_way_is_not_called_packed(front_door: ModuleType, upstream: Any, log: io.StringIO) -> None:
+    upstream.answers(200, b"{}", JSON)
+    front_door.handle(event(body='{"a": 1}', headers={"content-encoding": "gzip"}), Context())
+    assert "Content-Encoding" not in upstream.asked[0][2]
+    assert upstream.asked[0][3] == b'{"a": 1}'
+
+
+@pytest.mark.parametrize("kind", ["application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"])
+def test_arrow_and_parquet_come_through_both_ways(front_door: ModuleType, upstream: Any, log: io.StringIO, kind: str) -> None:
+    table = b"\xff\xff\xff\xff" + bytes(range(256))
+    upstream.answers(200, table, ("Content-Type", kind))
+    headers = {"Content-Type": kind, "Accept": kind}
+    reply = front_door.handle(event(body=base64.b64encode(table).decode(), isBase64Encoded=True, headers=headers), Context())
+    assert upstream.asked[0][3] == table
+    assert (reply["isBase64Encoded"], base64.b64decode(reply["body"])) == (True, table)
+
+
+def test_what_nobody_foresaw_is_a_problem_and_its_text_is_not_logged(
+    front_door: ModuleType, upstream: Any, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("canary-text")
+
+    monkeypatch.setattr(front_door, "outgoing", broken)
+    reply = front_door.handle(event(), Context())
+    assert (reply["statusCode"], code(reply)) == (500, "internal_error")
+    assert "RuntimeError" in log.getvalue()
+    assert "canary-text" not in log.getvalue() + reply["body"]
+
+
+def test_the_log_names_the_request_as_the_service_does(front_door: ModuleType, upstream: Any, log: io.StringIO) -> None:
+    upstream.answers(200, b"{}", JSON, ("X-Request-Id", "of-the-service"))
+    front_door.handle(event(), Context())
+    line = json.loads(log.getvalue().splitlines()[-1])
+    assert (line["request_id"], line["answered_as"]) == ("from-api-gateway", "of-the-service")
