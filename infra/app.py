@@ -1,13 +1,29 @@
-"""The CDK application: ``cdk synth -c env=dev``. The only reader of context, and the only place that ends the process."""
+"""The CDK application: ``cdk synth -c env=dev -c tag=TAG``. The only reader of context, and the only place that ends the process.
+
+=============== ===========================================================================================
+context         what it says
+=============== ===========================================================================================
+``env``         dev, staging or prod (infra/config.py)
+``tag``         version of the images, mostly the commit that they were built from
+``images``      other versions of some of them: ``api=sha256:...,flows=sha256:...``
+``profile``     always-on, lean or near-zero (infra/profiles.py); always-on where it is left out
+``domain``      private domain of the services; with ``certificate``, the ARN of one in ACM for ``*.<domain>``
+``github``      OWNER/NAME whose workflows may deploy
+=============== ===========================================================================================
+"""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from infra.config import environment_named
+from infra.config import environment_named, names_of
+from infra.constructs.delivery import repository_named
+from infra.constructs.registry import image_tags
+from infra.profiles import with_profile
 from infra.stage import PlatformStage
 from propensity.campaigns import all_campaigns
 from propensity.errors import PropensityError
@@ -19,12 +35,23 @@ def build(app: cdk.App) -> PlatformStage:
     Raises
     ------
     SettingsInvalid
-        The context names no environment, or one that does not exist.
+        The context names no environment or one that does not exist, no image, or something that cannot be one.
     CampaignError
         A campaign's declaration is unsound.
     """
-    environment = environment_named(app.node.try_get_context("env"))
-    stage = PlatformStage(app, f"propensity-{environment.name}", environment=environment, campaigns=tuple(all_campaigns().values()))
+    environment = with_profile(environment_named(app.node.try_get_context("env")), app.node.try_get_context("profile"))
+    names = names_of(app.node.try_get_context("domain"), app.node.try_get_context("certificate"))
+    environment = replace(environment, names=names)
+    stage = PlatformStage(
+        app,
+        f"propensity-{environment.name}",
+        environment=environment,
+        campaigns=tuple(all_campaigns().values()),
+        tags=image_tags(app.node.try_get_context("tag"), app.node.try_get_context("images")),
+        repository=repository_named(app.node.try_get_context("github")),
+    )
+    # Which commit is deployed, for whoever has to go back to it. The stack that is deployed last says so.
+    cdk.CfnOutput(stage.operations, "Version", value=str(app.node.try_get_context("tag")))
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     return stage
 

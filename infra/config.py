@@ -1,15 +1,23 @@
-"""What differs between the environments, and nothing else. Standard library only."""
+"""What differs between the environments, and nothing else. Standard library only. Profiles change an environment: infra/profiles.py."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 from propensity.errors import SettingsInvalid
+
+# Read in a full call sheet's time: the call centre opens later. The same as on one machine, and a test compares them.
+SCORE_CRON = "0 6 * * *"
+MONITOR_CRON = "0 22 * * *"
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", re.ASCII)
+_CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """How long objects stay, in days.
+    """How long things stay, in days.
 
     Attributes
     ----------
@@ -20,13 +28,155 @@ class Retention:
     replaced_days : int
         Versions that were replaced or deleted. Until then a deletion can be undone, and an expired customer list still exists.
     access_log_days : int
-        Who asked the bucket for what.
+        Who asked the bucket, the balancer or the API for what, and which connections the network saw.
+    log_days : int
+        What programs say. One of the values that CloudWatch Logs knows.
+    backup_days : int
+        Backups of the database: any moment within them can be brought back.
+    image_count : int
+        Images of each repository. What runs must be among them, and what one would go back to.
     """
 
     list_days: int
     report_days: int
     replaced_days: int
     access_log_days: int
+    log_days: int
+    backup_days: int
+    image_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Addresses and the way out.
+
+    Attributes
+    ----------
+    region : str
+        Where all of it lies.
+    zones : tuple of str
+        Letters of the availability zones; RDS and the balancer want two at least.
+    cidr : str
+        Addresses of the network; of no other that it will ever be connected with.
+    nat : str
+        ``gateway``, managed, or ``instance``, a small machine of one's own that costs a fifth and has no spare.
+    nat_count : int
+        One is shared by all zones; one a zone survives the loss of a zone.
+    operator_cidrs : tuple of str
+        Addresses (VPN, office) from which people reach MLflow, Prefect and Grafana. Empty: nobody does, but by a tunnel.
+    """
+
+    region: str = "eu-central-1"
+    zones: tuple[str, ...] = ("a", "b")
+    cidr: str
+    nat: Literal["gateway", "instance"]
+    nat_count: int = 1
+    operator_cidrs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What services are called within the network.
+
+    Attributes
+    ----------
+    domain : str
+        A private zone; with a certificate, the domain that it is for.
+    certificate_arn : str or None
+        In ACM, for ``*.<domain>``. With it every service is reached by TLS alone; without it by plain HTTP within the network, since no
+        public authority signs a name like ``propensity.internal``.
+    """
+
+    domain: str = "propensity.internal"
+    certificate_arn: str | None = None
+
+    @property
+    def port(self) -> int:
+        return 80 if self.certificate_arn is None else 443
+
+    def host(self, service: str) -> str:
+        return f"{service}.{self.domain}"
+
+    def url(self, service: str) -> str:
+        """The address of a service, without a path."""
+        return f"{'http' if self.certificate_arn is None else 'https'}://{self.host(service)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSize:
+    """Postgres.
+
+    Attributes
+    ----------
+    kind : str
+        ``instance``, or ``serverless``: Aurora, which pauses where nobody is connected.
+    instance : str
+        Instance class, as in ``t4g.micro``. ``serverless`` has none.
+    storage_gib, most_storage_gib : int
+        What there is at first, and up to where it grows by itself.
+    multi_az : bool
+        A second one in another zone takes over within a minute or two.
+    most_capacity : float
+        Aurora capacity units at most.
+    """
+
+    kind: Literal["instance", "serverless"] = "instance"
+    instance: str
+    storage_gib: int
+    most_storage_gib: int
+    multi_az: bool
+    most_capacity: float = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSize:
+    """A Fargate task. ``cpu`` in 1/1024 of a processor, one of the pairs that Fargate sells."""
+
+    cpu: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSize:
+    """How large a task is and how many there are; more than ``least`` where ``most`` allows it and the load asks for it."""
+
+    task: TaskSize
+    least: int = 1
+    most: int = 1
+    spot: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What runs all the time, and the size of what runs when asked (``flow``, ``scored_list``)."""
+
+    scoring: ServiceSize
+    mlflow: ServiceSize
+    prefect: ServiceSize
+    worker: ServiceSize
+    grafana: ServiceSize
+    flow: TaskSize
+    scored_list: TaskSize
+    spot_jobs: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Whoever holds an API key of the REST API: requests a second, as many at once, and a day."""
+
+    name: str
+    rate_per_s: float
+    burst: int
+    per_day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Which parts run all the time. See infra/profiles.py."""
+
+    name: str
+    scoring: Literal["fargate", "lambda"] = "fargate"
+    servers: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +191,15 @@ class Environment:
         CloudFormation refuses to delete stacks that hold data.
     key_deletion_days : int
         How long a deleted encryption key, and with it all that it encrypts, can be brought back: 7 to 30.
+    budget_usd : int
+        A month. At 80 % of it, and when the forecast passes it, people are told.
+    upload_limit_gib : int
+        Size of one list at most.
+    postgres : str
+        The major version; AWS keeps the minor one up to date.
+    insights : bool
+        Metrics of every task (Container Insights), which cost about as much as the database of a small environment. Processor and
+        memory of each service are there without them.
     """
 
     name: str
@@ -48,6 +207,32 @@ class Environment:
     termination_protection: bool
     key_deletion_days: int
     retention: Retention
+    network: Network
+    database: DatabaseSize
+    services: Services
+    callers: tuple[Caller, ...]
+    budget_usd: int
+    upload_limit_gib: int = 5
+    postgres: str = "18"
+    insights: bool = True
+    architecture: Literal["arm64", "x86_64"] = "arm64"
+    profile: Profile = Profile(name="always-on")
+    names: Names = Names()
+
+
+def _services(*, scoring: ServiceSize, least: int, flow: TaskSize, spot: bool) -> Services:
+    small = TaskSize(cpu=256, memory_mib=512)
+    return Services(
+        scoring=scoring,
+        mlflow=ServiceSize(task=TaskSize(cpu=512, memory_mib=2048), least=least, most=least, spot=spot),
+        # One scheduler of Prefect at a time; EventBridge is the clock, so a pause of some seconds loses nothing.
+        prefect=ServiceSize(task=TaskSize(cpu=512, memory_mib=1024), spot=spot),
+        worker=ServiceSize(task=small, spot=spot),
+        grafana=ServiceSize(task=small, least=least, most=least, spot=spot),
+        flow=flow,
+        scored_list=TaskSize(cpu=1024, memory_mib=2048),
+        spot_jobs=spot,
+    )
 
 
 ENVIRONMENTS: tuple[Environment, ...] = (
@@ -56,23 +241,70 @@ ENVIRONMENTS: tuple[Environment, ...] = (
         keep_data=False,
         termination_protection=False,
         key_deletion_days=7,
-        retention=Retention(list_days=7, report_days=30, replaced_days=1, access_log_days=30),
+        retention=Retention(list_days=7, report_days=30, replaced_days=1, access_log_days=30, log_days=14, backup_days=1, image_count=10),
+        network=Network(cidr="10.20.0.0/16", nat="instance"),
+        database=DatabaseSize(instance="t4g.micro", storage_gib=20, most_storage_gib=50, multi_az=False),
+        services=_services(
+            scoring=ServiceSize(task=TaskSize(cpu=512, memory_mib=1024), least=1, most=2),
+            least=1,
+            flow=TaskSize(cpu=1024, memory_mib=4096),
+            spot=True,
+        ),
+        callers=(Caller(name="marketing", rate_per_s=20, burst=40, per_day=20_000),),
+        insights=False,
+        budget_usd=150,
     ),
     Environment(
         name="staging",
         keep_data=True,
         termination_protection=False,
         key_deletion_days=7,
-        retention=Retention(list_days=30, report_days=90, replaced_days=7, access_log_days=90),
+        retention=Retention(list_days=30, report_days=90, replaced_days=7, access_log_days=90, log_days=30, backup_days=7, image_count=20),
+        network=Network(cidr="10.30.0.0/16", nat="gateway"),
+        database=DatabaseSize(instance="t4g.small", storage_gib=50, most_storage_gib=200, multi_az=False),
+        services=_services(
+            scoring=ServiceSize(task=TaskSize(cpu=1024, memory_mib=2048), least=2, most=4),
+            least=1,
+            flow=TaskSize(cpu=2048, memory_mib=8192),
+            spot=True,
+        ),
+        callers=(Caller(name="marketing", rate_per_s=50, burst=100, per_day=100_000),),
+        budget_usd=350,
     ),
     Environment(
         name="prod",
         keep_data=True,
         termination_protection=True,
         key_deletion_days=30,
-        retention=Retention(list_days=90, report_days=1095, replaced_days=30, access_log_days=365),
+        retention=Retention(
+            list_days=90, report_days=1095, replaced_days=30, access_log_days=365, log_days=365, backup_days=30, image_count=50
+        ),
+        network=Network(cidr="10.40.0.0/16", nat="gateway", nat_count=2),
+        database=DatabaseSize(instance="m7g.large", storage_gib=200, most_storage_gib=2000, multi_az=True),
+        services=_services(
+            scoring=ServiceSize(task=TaskSize(cpu=2048, memory_mib=4096), least=2, most=8),
+            least=1,
+            flow=TaskSize(cpu=4096, memory_mib=16384),
+            spot=False,
+        ),
+        callers=(Caller(name="marketing", rate_per_s=100, burst=200, per_day=500_000),),
+        budget_usd=900,
+        upload_limit_gib=100,
     ),
 )
+
+
+def names_of(domain: object, certificate_arn: object) -> Names:
+    """Names under a domain and its certificate, or the private ones where neither was named. Raises SettingsInvalid."""
+    if not domain and not certificate_arn:
+        return Names()
+    if not domain or not certificate_arn:
+        raise SettingsInvalid("a domain and its certificate come together: -c domain=DOMAIN -c certificate=ARN, or neither")
+    if not _DOMAIN.fullmatch(str(domain)):
+        raise SettingsInvalid(f"{domain!r} is no domain, as in propensity.example.com")
+    if not _CERTIFICATE.fullmatch(str(certificate_arn)):
+        raise SettingsInvalid(f"{certificate_arn!r} is not the ARN of a certificate in ACM")
+    return Names(domain=str(domain), certificate_arn=str(certificate_arn))
 
 
 def environment_named(name: object) -> Environment:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.config import Environment, Retention
+from infra.constructs.queues import dead_letter_queue
 from propensity.campaign import Campaign
 
 # Snapshots, models and trainings never expire: any prediction must be traceable to them. The first and the last are read when
@@ -18,6 +21,11 @@ from propensity.campaign import Campaign
 COOL_AFTER_DAYS = 90
 COOLED = ("snapshots", "trainings")
 PER_CAMPAIGN = ("inbox", "lists")
+# Objects that are an uploaded list: lists/<campaign>/<token>/upload.
+UPLOADED = {"prefix": "lists/", "suffix": "/upload"}
+# How often starting a list is tried, and how long one try may take: six times as long as the function that tries.
+TRIES = 5
+VISIBILITY_S = 360
 
 
 class DataLake(Construct):
@@ -29,6 +37,8 @@ class DataLake(Construct):
         Customer managed and rotated every year.
     bucket : s3.Bucket
         Refuses public access and plain HTTP.
+    uploads, uploads_failed : sqs.Queue
+        S3 tells ``uploads`` of every list that was uploaded; what could not be started `TRIES` times is in the other.
     access_log : s3.Bucket
         Who asked ``bucket`` for what. S3 delivers access logs only to buckets with its own encryption, so this has no key of ours.
     """
@@ -60,6 +70,46 @@ class DataLake(Construct):
             removal_policy=_removal(environment),
             auto_delete_objects=not environment.keep_data,
         )
+        self.uploads_failed = dead_letter_queue(self, "UploadsFailed")
+        self.uploads = self._told_of_uploads()
+
+    def _told_of_uploads(self) -> sqs.Queue:
+        """A queue that S3 writes to when a list was uploaded.
+
+        It is here, with the bucket, because each must know the other. S3 checks that it may write when the bucket is made, so that the
+        right to it names the account: the bucket's own name is not known before.
+        """
+        queue = sqs.Queue(
+            self,
+            "Uploads",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(4),
+            visibility_timeout=Duration.seconds(VISIBILITY_S),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.uploads_failed, max_receive_count=TRIES),
+        )
+        queue.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sqs:SendMessage"],
+                principals=[iam.ServicePrincipal("s3.amazonaws.com")],
+                resources=[queue.queue_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            )
+        )
+        bucket = self.bucket.node.default_child
+        assert isinstance(bucket, s3.CfnBucket)
+        by_name = s3.CfnBucket.S3KeyFilterProperty(
+            rules=[s3.CfnBucket.FilterRuleProperty(name=name, value=value) for name, value in UPLOADED.items()]
+        )
+        bucket.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            queue_configurations=[
+                s3.CfnBucket.QueueConfigurationProperty(
+                    event="s3:ObjectCreated:*", queue=queue.queue_arn, filter=s3.CfnBucket.NotificationFilterProperty(s3_key=by_name)
+                )
+            ]
+        )
+        self.bucket.node.add_dependency(queue)
+        return queue
 
     def _access_log(self, environment: Environment) -> s3.Bucket:
         return s3.Bucket(
@@ -90,7 +140,9 @@ def _lifecycle(retention: Retention, campaigns: Sequence[Campaign]) -> Iterator[
     for prefix in COOLED:
         transition = s3.Transition(storage_class=s3.StorageClass.INFREQUENT_ACCESS, transition_after=Duration.days(COOL_AFTER_DAYS))
         yield s3.LifecycleRule(id=prefix, prefix=f"{prefix}/", transitions=[transition])
-    yield s3.LifecycleRule(id="reports", prefix="reports/", expiration=Duration.days(retention.report_days))
+    # What was done about an alert is of no use once its report has gone.
+    for prefix in ("reports", "alerts"):
+        yield s3.LifecycleRule(id=prefix, prefix=f"{prefix}/", expiration=Duration.days(retention.report_days))
     for campaign in campaigns:
         days = Duration.days(campaign.label.window_days + retention.list_days)
         for prefix in PER_CAMPAIGN:

@@ -42,14 +42,12 @@ def migrate(owner_url: str, *, timeout_s: float = 60.0) -> None:
     DatabaseUnavailable
         Postgres did not answer in time, or its revision is unknown to this program.
     """
-    config = Config()
-    # Alembic reads % as the beginning of a reference.
-    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    config = _config()
     scripts = ScriptDirectory.from_config(config)
     at = current_revision(owner_url)
     if at == scripts.get_current_head():
         return
-    if at is not None and at not in {script.revision for script in scripts.walk_revisions()}:
+    if at is not None and at not in _known(scripts):
         raise DatabaseUnavailable(f"the tables are of revision {at}, newer than this program: deploy the program that made them")
     with _connection(owner_url, timeout_s) as connection:
         _upgrade(config, connection)
@@ -63,6 +61,23 @@ def current_revision(url: str, *, timeout_s: float = 5.0) -> str | None:
         except pg.UndefinedTable:
             return None
     return None if row is None else str(row[0])
+
+
+def is_ahead(url: str) -> bool:
+    """Whether a newer program than this one made the tables. Raises DatabaseUnavailable."""
+    at = current_revision(url)
+    return at is not None and at not in _known(ScriptDirectory.from_config(_config()))
+
+
+def _config() -> Config:
+    config = Config()
+    # Alembic reads % as the beginning of a reference.
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return config
+
+
+def _known(scripts: ScriptDirectory) -> set[str]:
+    return {script.revision for script in scripts.walk_revisions()}
 
 
 def _upgrade(config: Config, connection: Clocked) -> None:

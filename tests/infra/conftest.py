@@ -18,28 +18,55 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2]
 
 
+# Of nothing that exists: templates only name it.
+TAG = "0123456789ab"
+
+
 @dataclass(frozen=True)
 class Synthesised:
-    """The data lake of one environment: its template, and whether its stack is protected."""
+    """One stack: its template, and whether it is protected."""
 
     template: dict[str, Any]
     protected: bool | None
 
+    @property
+    def resources(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = self.template.get("Resources", {})
+        return found
+
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
-        return {name: found for name, found in self.template["Resources"].items() if found["Type"] == kind}
+        return {name: found for name, found in self.resources.items() if found["Type"] == kind}
 
     def named(self, beginning: str, kind: str) -> dict[str, Any]:
         (found,) = (r for name, r in self.of_type(kind).items() if name.startswith(beginning))
         return found
 
 
-Synthesise = Callable[[str], Synthesised]
+@dataclass(frozen=True)
+class Platform:
+    """Every stack of an environment by its name in the stage, as ``Network``, and which are deployed before it."""
+
+    stacks: dict[str, Synthesised]
+    depends: dict[str, set[str]]
+
+    def __getitem__(self, name: str) -> Synthesised:
+        return self.stacks[name]
+
+    def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Resources of all stacks by stack and logical id, as ``Network/FirewallJobs1234``."""
+        return {f"{at}/{name}": r for at, stack in self.stacks.items() for name, r in stack.of_type(kind).items()}
+
+    def properties(self, kind: str) -> dict[str, dict[str, Any]]:
+        return {name: found["Properties"] for name, found in self.of_type(kind).items()}
 
 
-def context(environment: str) -> dict[str, Any]:
-    """What the command line would pass on: the flags of cdk.json and the environment's name."""
+Synthesise = Callable[..., Platform]
+
+
+def context(environment: str | None, **more: str) -> dict[str, Any]:
+    """What the command line would pass on: the flags of cdk.json, the environment's name, the images' tag."""
     flags: dict[str, Any] = json.loads((PROJECT / "cdk.json").read_text(encoding="utf-8"))["context"]
-    return {**flags, "env": environment}
+    return {**flags, "tag": TAG, **more} | ({} if environment is None else {"env": environment})
 
 
 @pytest.fixture(scope="session")
@@ -58,15 +85,37 @@ def new_app(node: None, tmp_path: Path) -> Callable[[str], cdk.App]:
 
 @pytest.fixture(scope="session")
 def synthesise(node: None, tmp_path_factory: pytest.TempPathFactory) -> Synthesise:
+    """The platform of an environment (and a profile), synthesised once."""
     import aws_cdk as cdk
-    from aws_cdk.assertions import Template
 
     from infra.app import build
 
     @cache
-    def one(name: str) -> Synthesised:
-        outdir = str(tmp_path_factory.mktemp("cdk"))
-        stack = build(cdk.App(context=context(name), outdir=outdir, builtin_cloud_formation_validation=False)).data_lake
-        return Synthesised(dict(Template.from_stack(stack).to_json()), stack.termination_protection)
+    def one(name: str, profile: str = "always-on", *, domain: str = "", certificate: str = "") -> Platform:
+        outdir = tmp_path_factory.mktemp("cdk")
+        told = context(name, profile=profile, github="owner/name", domain=domain, certificate=certificate)
+        app = cdk.App(context=told, outdir=str(outdir), builtin_cloud_formation_validation=False)
+        build(app)
+        app.synth()
+        return _read(outdir)
 
     return one
+
+
+@pytest.fixture(params=["dev", "staging", "prod"])
+def name(request: pytest.FixtureRequest) -> str:
+    """Each environment."""
+    return str(request.param)
+
+
+def _read(outdir: Path) -> Platform:
+    (manifest,) = outdir.glob("assembly-*/manifest.json")
+    artifacts: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))["artifacts"]
+    found = {key: told for key, told in artifacts.items() if told["type"] == "aws:cloudformation:stack"}
+    names = {key: told["displayName"].rpartition("/")[2].partition(" ")[0] for key, told in found.items()}
+    stacks = {}
+    for key, told in found.items():
+        template = json.loads((manifest.parent / told["properties"]["templateFile"]).read_text(encoding="utf-8"))
+        stacks[names[key]] = Synthesised(template, told["properties"].get("terminationProtection"))
+    before = {names[key]: {names[other] for other in told["dependencies"] if other in names} for key, told in found.items()}
+    return Platform(stacks, before)

@@ -14,10 +14,10 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def run(name: str, outdir: Path) -> subprocess.CompletedProcess[str]:
+def run(outdir: Path, **told: str) -> subprocess.CompletedProcess[str]:
     declared: dict[str, Any] = json.loads((PROJECT / "cdk.json").read_text(encoding="utf-8"))
     settings = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "CDK_"))}
-    settings |= {"CDK_OUTDIR": str(outdir), "CDK_CONTEXT_JSON": json.dumps({**declared["context"], "env": name})}
+    settings |= {"CDK_OUTDIR": str(outdir), "CDK_CONTEXT_JSON": json.dumps({**declared["context"], **told})}
     return subprocess.run([sys.executable, "-m", "infra.app"], cwd=PROJECT, env=settings, capture_output=True, text=True, check=False)
 
 
@@ -25,7 +25,7 @@ def run(name: str, outdir: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.usefixtures("node")
 @pytest.mark.parametrize("name", ["dev", "prod"])
 def test_synthesis_passes_every_validation(name: str, tmp_path: Path) -> None:
-    done = run(name, tmp_path)
+    done = run(tmp_path, env=name, tag="0123456789ab")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "validation-report.json").read_text(encoding="utf-8"))
     # Only checks with something to say are listed; that the policy checks are among them is shown in constructs/test_data_lake.py.
@@ -34,8 +34,9 @@ def test_synthesis_passes_every_validation(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("node")
-def test_an_unknown_environment_ends_with_code_3_and_leaves_nothing(tmp_path: Path) -> None:
-    done = run("production", tmp_path)
+@pytest.mark.parametrize("told", [{"env": "production", "tag": "0123456789ab"}, {"env": "dev"}])
+def test_what_cannot_be_deployed_ends_with_code_3_and_leaves_nothing(tmp_path: Path, told: dict[str, str]) -> None:
+    done = run(tmp_path, **told)
     assert done.returncode == 3
     assert done.stdout == ""
     assert [line for line in done.stderr.splitlines() if line.startswith("infra: ")]

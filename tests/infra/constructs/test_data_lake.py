@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from infra.config import ENVIRONMENTS, environment_named
+from infra.config import environment_named
 from propensity.campaigns import all_campaigns
 
 if TYPE_CHECKING:
@@ -15,13 +15,8 @@ BUCKET = "AWS::S3::Bucket"
 Synthesise = Callable[[str], Any]
 
 
-@pytest.fixture(params=[environment.name for environment in ENVIRONMENTS])
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 def rules(synthesise: Synthesise, name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = synthesise(name).named("LakeBucket", BUCKET)["Properties"]["LifecycleConfiguration"]["Rules"]
+    found: list[dict[str, Any]] = synthesise(name)["DataLake"].named("LakeBucket", BUCKET)["Properties"]["LifecycleConfiguration"]["Rules"]
     return found
 
 
@@ -32,7 +27,7 @@ def days_until_expired(synthesise: Synthesise, name: str, key: str) -> int | Non
 
 def test_what_holds_data_keeps_its_logical_id(synthesise: Synthesise, name: str) -> None:
     # Another id makes CloudFormation create an empty bucket or key beside the one with the data.
-    lake = synthesise(name)
+    lake = synthesise(name)["DataLake"]
     assert set(lake.of_type(BUCKET)) == {"LakeBucketB1D32E10", "LakeAccessLogC6959085"}
     assert set(lake.of_type("AWS::KMS::Key")) == {"LakeKey7B6C155C"}
 
@@ -43,7 +38,7 @@ def test_nothing_has_a_physical_name(synthesise: Synthesise, name: str) -> None:
 
 
 def test_objects_are_encrypted_with_a_rotating_key_of_ours(synthesise: Synthesise, name: str) -> None:
-    lake = synthesise(name)
+    lake = synthesise(name)["DataLake"]
     (rule,) = lake.named("LakeBucket", BUCKET)["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"] == {
         "SSEAlgorithm": "aws:kms",
@@ -53,13 +48,13 @@ def test_objects_are_encrypted_with_a_rotating_key_of_ours(synthesise: Synthesis
 
 
 def test_the_lake_keeps_versions_and_an_access_log(synthesise: Synthesise, name: str) -> None:
-    lake = synthesise(name).named("LakeBucket", BUCKET)["Properties"]
+    lake = synthesise(name)["DataLake"].named("LakeBucket", BUCKET)["Properties"]
     assert lake["VersioningConfiguration"] == {"Status": "Enabled"}
     assert lake["LoggingConfiguration"]["DestinationBucketName"] == {"Ref": "LakeAccessLogC6959085"}
 
 
 def test_no_bucket_can_be_public_or_be_read_without_tls(synthesise: Synthesise, name: str) -> None:
-    lake = synthesise(name)
+    lake = synthesise(name)["DataLake"]
     for bucket_id, bucket in lake.of_type(BUCKET).items():
         assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
         (policy,) = (p for p in lake.of_type("AWS::S3::BucketPolicy").values() if p["Properties"]["Bucket"] == {"Ref": bucket_id})
@@ -87,7 +82,7 @@ def test_reports_and_replaced_versions_expire(synthesise: Synthesise, name: str)
 
 
 def test_data_outlive_their_stack_only_where_the_environment_keeps_them(synthesise: Synthesise, name: str) -> None:
-    lake = synthesise(name)
+    lake = synthesise(name)["DataLake"]
     kept = "Retain" if environment_named(name).keep_data else "Delete"
     stateful = {**lake.of_type(BUCKET), **lake.of_type("AWS::KMS::Key")}
     assert {resource["DeletionPolicy"] for resource in stateful.values()} == {kept}

@@ -29,7 +29,7 @@ def test_names_what_is_missing(name: str, value: str | None) -> None:
     ("name", "value"),
     [
         (URL, "scoring.internal:8700"),
-        (URL, "https://scoring.internal"),
+        (URL, "https://scoring.internal:8700"),
         (URL, "http://"),
         (URL, "http://scoring.internal:http"),
         (URL, "http://scoring.internal/v1"),

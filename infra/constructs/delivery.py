@@ -1,0 +1,80 @@
+"""What the pipeline may do: push images and deploy, by OpenID Connect, without a key that could be lost."""
+
+from __future__ import annotations
+
+import re
+
+import aws_cdk as cdk
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from infra.acknowledged import acknowledge
+from infra.config import Environment
+from infra.constructs.registry import Registry
+from propensity.errors import SettingsInvalid
+
+ISSUER = "token.actions.githubusercontent.com"
+AUDIENCE = "sts.amazonaws.com"
+_REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,39}/[A-Za-z0-9._-]{1,100}", re.ASCII)
+# Roles that `cdk bootstrap` made; they, and not the pipeline's own, may change anything.
+BOOTSTRAP = "cdk-hnb659fds-{role}-{account}-{region}"
+ROLES = ("deploy-role", "file-publishing-role", "lookup-role")
+PUSH = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:CompleteLayerUpload",
+    "ecr:DescribeImages",
+    "ecr:DescribeImageScanFindings",
+    "ecr:GetDownloadUrlForLayer",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+)
+
+
+def repository_named(name: object) -> str | None:
+    """The repository ``owner/name`` whose workflows deploy; None where none was named. Raises SettingsInvalid for what is none."""
+    if name is None or name == "":
+        return None
+    if not _REPOSITORY.fullmatch(str(name)):
+        raise SettingsInvalid(f"{name!r} is no repository: -c github=OWNER/NAME")
+    return str(name)
+
+
+class Delivery(Construct):
+    """A role for the workflows of one repository, in the GitHub environment of this environment's name alone.
+
+    Attributes
+    ----------
+    role : iam.Role
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, environment: Environment, repository: str, registry: Registry) -> None:
+        super().__init__(scope, construct_id)
+        provider = iam.OidcProviderNative(self, "GitHub", url=f"https://{ISSUER}", client_ids=[AUDIENCE])
+        allowed = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": f"repo:{repository}:environment:{environment.name}"}
+        self.role = iam.Role(
+            self,
+            "Role",
+            description=f"Deploys {environment.name} from {repository}",
+            assumed_by=iam.OpenIdConnectPrincipal(provider, conditions={"StringEquals": allowed}),
+            max_session_duration=Duration.hours(1),
+        )
+        stack = cdk.Stack.of(self)
+        roles = [
+            stack.format_arn(
+                service="iam",
+                region="",
+                resource="role",
+                resource_name=BOOTSTRAP.format(role=role, account=stack.account, region=stack.region),
+            )
+            for role in ROLES
+        ]
+        for actions, resources in (
+            (["sts:AssumeRole"], roles),
+            (list(PUSH), [repository.repository_arn for repository in registry.repositories.values()]),
+            (["ecr:GetAuthorizationToken"], ["*"]),
+        ):
+            self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
+        acknowledge(self.role, {"IAM5[Resource::*]": "ecr:GetAuthorizationToken names no repository; pushing is allowed for these alone."})

@@ -1,0 +1,75 @@
+"""Grafana: dashboards over the metric tables, which it can read and nothing else."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elb
+from constructs import Construct
+
+from infra.config import Names
+from infra.constructs.balancer import Balancer, Route
+from infra.constructs.database import TLS, Login
+from infra.constructs.firewall import GRAFANA, POSTGRES
+from infra.constructs.parts import Parts
+from infra.constructs.service import Service
+from infra.constructs.task import Program, Task
+
+GRACE = Duration.seconds(120)
+
+
+class Grafana(Construct):
+    """The server behind the balancer; its administrator logs in with a password that Secrets Manager made.
+
+    Attributes
+    ----------
+    service : Service
+    target : elb.ApplicationTargetGroup
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, balancer: Balancer) -> None:
+        super().__init__(scope, construct_id)
+        size = parts.environment.services.grafana
+        own, reader = parts.database.login("grafana"), parts.database.login("propensity_reader")
+        task = Task(
+            self,
+            "Task",
+            name="grafana",
+            size=size.task,
+            environment=parts.environment,
+            program=Program(
+                image=parts.images.container("grafana"),
+                environment=_variables(own, reader, parts.environment.names),
+                secrets={
+                    "GF_DATABASE_PASSWORD": ecs.Secret.from_secrets_manager(own.password, "password"),
+                    "GF_SECURITY_ADMIN_PASSWORD": ecs.Secret.from_secrets_manager(parts.database.grafana_admin),
+                    "PROPENSITY_READER_PASSWORD": ecs.Secret.from_secrets_manager(reader.password, "password"),
+                },
+                key=parts.database.key,
+                port=GRAFANA,
+            ),
+        )
+        self.service = Service(self, "Service", task=task, size=size, place=parts.place, security_group=parts.firewall.grafana, grace=GRACE)
+        route = Route(name="grafana", priority=40, health="/api/health")
+        self.target: elb.ApplicationTargetGroup = self.service.behind(balancer, GRAFANA, route)
+
+
+def _variables(own: Login, reader: Login, names: Names) -> dict[str, str]:
+    """Grafana's own database, and that of the dashboards, which the image's provisioning takes from its environment."""
+    return {
+        "GF_SERVER_HTTP_PORT": str(GRAFANA),
+        "GF_SERVER_ROOT_URL": f"{names.url('grafana')}/",
+        "GF_DATABASE_TYPE": "postgres",
+        "GF_DATABASE_HOST": f"{own.host}:{POSTGRES}",
+        "GF_DATABASE_NAME": "grafana",
+        "GF_DATABASE_USER": own.role,
+        "GF_DATABASE_SSL_MODE": TLS,
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_USERS_ALLOW_SIGN_UP": "false",
+        "GF_PATHS_DATA": "/tmp/grafana",  # noqa: S108 - of the container
+        "PROPENSITY_READER_HOST": f"{reader.host}:{POSTGRES}",
+        "PROPENSITY_READER_USER": reader.role,
+        "PROPENSITY_READER_SSL_MODE": TLS,
+    }
