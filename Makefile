@@ -4,17 +4,24 @@
 
 BIN := .venv/bin
 READY := .venv/.installed
-SETS := api tracing client lambda flows infra dev bootstrap
+SETS := api tracing client lambda flows mlflow infra dev bootstrap
 LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 # Without compiled files every command would compile hundreds of modules again.
 unexport PYTHONDONTWRITEBYTECODE
+# Nothing is told to anybody outside.
+export CDK_DISABLE_CLI_TELEMETRY := true
 
-.PHONY: help setup demo test faults check format up down rollback bench synth docs lock upgrade clean
+.PHONY: help setup demo test faults check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs lock upgrade clean
 
 # The command-line tool and the library read each other's files only within one major version.
 CDK := npx --yes aws-cdk@2.1147.0
 ENV ?= dev
+STACKS ?= *
+APPROVAL ?= broadening
+# Images are named after the commit that they were built from.
+TAG ?= $(shell git rev-parse --verify --quiet HEAD)
+CONTEXT = -c env=$(ENV) -c tag=$(TAG) $(if $(IMAGES),-c images=$(IMAGES)) $(if $(PROFILE),-c profile=$(PROFILE)) $(if $(GITHUB),-c github=$(GITHUB)) $(if $(DOMAIN)$(CERTIFICATE),-c domain=$(DOMAIN) -c certificate=$(CERTIFICATE))
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is one of"
@@ -26,6 +33,8 @@ help: ## say what there is
 	@echo "  PROPENSITY_API_PORT        port of the scoring service; likewise PROPENSITY_PREFECT_PORT, PROPENSITY_MLFLOW_PORT"
 	@echo "  PROPENSITY_DATABASE_URL    a Postgres of your own, with PROPENSITY_OWNER_URL and PROPENSITY_MLFLOW_URL"
 	@echo "  CAMPAIGN                   the campaign of the demo (term-deposit), and of a rollback"
+	@echo "  ENV, TAG, IMAGES, PROFILE  of AWS: environment (dev), version of the images (this commit), versions of some, profile"
+	@echo "  DOMAIN, CERTIFICATE        of AWS: a domain and its certificate in ACM, for TLS between the services"
 	@echo "  PYTHON                     the Python (3.11 or newer) to make .venv with"
 
 setup: $(READY) ## make .venv with every locked package
@@ -65,8 +74,32 @@ rollback: $(READY) ## put the previous model back: make rollback CAMPAIGN=term-d
 bench: $(READY) ## speed against peers, as ratios in one run: make bench QUICK=1 takes minutes
 	@QUICK=$(QUICK) $(BIN)/python -m benchmarks
 
-synth: $(READY) ## make the AWS templates into build/cdk: make synth ENV=dev
-	$(CDK) synth --quiet -c env=$(ENV)
+benchfiles: $(READY) ## speed of scoring files: make benchfiles ROWS=3000000 SPARK=1
+	@$(BIN)/python -m benchmarks.files --rows $(or $(ROWS),1000000) $(if $(SPARK),--spark)
+
+synth: $(READY) ## make the AWS templates into build/cdk: make synth ENV=dev TAG=... PROFILE=lean
+	$(CDK) synth --quiet $(CONTEXT)
+
+policy: $(READY) ## checkov and cfn-lint over the templates; what is accepted has its reason: make policy ENV=prod
+	@$(BIN)/python -m infra.policy --env $(ENV) $(if $(PROFILE),--profile $(PROFILE))
+
+rehearse: $(READY) ## deploy, use, update and destroy every stack against an emulator of AWS, in about five minutes
+	@$(BIN)/python -m rehearse
+
+preflight: $(READY) ## say what would stop a deployment, before anything is created: make preflight ENV=dev TAG=...
+	@$(BIN)/python -m infra.preflight "$(ENV)" --tag "$(TAG)" --images "$(IMAGES)" --profile "$(PROFILE)" $(if $(filter Registry,$(STACKS)),--without-images)
+
+cost: $(READY) ## what a month costs, offline, from the templates: make cost ENV=prod PROFILE=lean USAGE="rows=1e6 requests=5e4"
+	@$(BIN)/python -m infra.cost --env "$(ENV)" --profile "$(PROFILE)" $(foreach one,$(USAGE),--usage "$(one)")
+
+images: ## build the images and push them, once the repositories are there: make images ENV=dev TAG=...
+	@images/push.sh "$(ENV)" "$(TAG)"
+
+deploy: $(READY) $(if $(CHECKED),,preflight) ## deploy to AWS: make deploy ENV=dev TAG=..., first of all with STACKS=Registry
+	$(CDK) deploy --require-approval $(APPROVAL) --concurrency 4 --outputs-file build/outputs-$(ENV).json $(CONTEXT) 'propensity-$(ENV)/$(STACKS)'
+
+destroy: $(READY) ## delete the stacks of an environment; prod keeps its data and refuses: make destroy ENV=dev
+	$(CDK) destroy $(CONTEXT) 'propensity-$(ENV)/$(STACKS)'
 
 docs: $(READY) ## generate the documents that are derived from the code
 	@$(BIN)/python -m local.docs
