@@ -44,6 +44,10 @@ _REFUSALS = {
 }
 
 
+# Whoever asks these decides whether the process gets requests, or lives on: they must not wait behind others.
+AT_ONCE = ("/livez", "/startupz")
+
+
 class _Serving(threading.local):
     channel: Any = None
 
@@ -193,11 +197,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             _SERVING.channel = None
 
     def put_in_line(self, wait: Callable[[Any], None]) -> None:
-        """Let the request at the front wait for a thread, or mark it as answered at once: ``/livez``, and what is too much."""
+        """Let the request at the front wait for a thread, or mark it as answered at once: `AT_ONCE`, and what is too much."""
         request = self.requests[0]
         in_loop = threading.get_ident() == self.server.admission.loop
         # What is not HTTP has no path.
-        alive = request.error is None and request.path == "/livez"
+        alive = request.error is None and request.path in AT_ONCE
         if request.error is None and not alive and not self.server.admission.admits(body_bytes(request)):
             request.error = Busy()
             request.whole = True

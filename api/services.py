@@ -107,6 +107,8 @@ class Services:
         Who may call.
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
+    started : Event
+        Set once the process could first answer: ``/startupz`` tells.
     turn : Turn
         Whose turn it is among the threads that score.
     metrics : Metrics
@@ -124,6 +126,7 @@ class Services:
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = field(default_factory=RandomIds)
     draining: threading.Event = field(default_factory=threading.Event)
+    started: threading.Event = field(default_factory=threading.Event)
     turn: Turn = field(default_factory=Turn)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing | None = None

@@ -22,7 +22,7 @@ ROUTES: Mapping[tuple[str, str], frozenset[str]] = {
     ("GET", f"/v1/campaigns/{CAMPAIGN}/model"): EVERY,
     ("GET", "/metrics"): frozenset({OPERATOR, AUDITOR}),
 }
-PUBLIC = ("/", "/livez", "/readyz", "/openapi.json", "/docs")
+PUBLIC = ("/", "/livez", "/startupz", "/readyz", "/openapi.json", "/docs")
 OTHER_METHODS = ("PUT", "PATCH", "DELETE")
 STRANGERS: Mapping[str, str | None] = {
     "no key": None,

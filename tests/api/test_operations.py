@@ -32,6 +32,34 @@ def test_ready_takes_a_model_and_the_database(make_world: Callable[..., World], 
     assert world.client.get("/livez").status_code == 200
 
 
+def test_started_is_said_once_and_for_all(make_world: Callable[..., World], deposit: Model) -> None:
+    world = make_world()
+    world.promote(deposit, refresh=False)
+    assert world.without_key().get("/startupz").status_code == 503
+    world.models.refresh()
+    assert world.client.get("/startupz").json == {"status": "started"}
+    world.database.down = True
+    world.services.draining.set()
+    assert world.client.get("/readyz").status_code == 503
+    assert world.client.get("/startupz").status_code == 200
+
+
+def test_where_nothing_was_ever_promoted_a_process_has_started_all_the_same(make_world: Callable[..., World]) -> None:
+    world = make_world()
+    world.models.refresh()
+    assert world.client.get("/readyz").status_code == 503
+    assert world.client.get("/startupz").status_code == 200
+
+
+def test_a_process_that_cannot_load_what_is_live_has_not_started(make_world: Callable[..., World], deposit: Model) -> None:
+    world = make_world()
+    world.decide(deposit.digest, "promote")
+    world.models.refresh()
+    assert world.client.get("/startupz").json == {"status": "starting"}
+    world.promote(deposit)
+    assert world.client.get("/startupz").status_code == 200
+
+
 def test_a_draining_process_is_not_ready(world: World) -> None:
     world.services.draining.set()
     assert world.client.get("/readyz").status_code == 503

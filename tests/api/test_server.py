@@ -201,7 +201,8 @@ def post(port: int, body: bytes = b"x" * 100) -> tuple[int, dict[str, str], Any]
     return found
 
 
-def test_what_would_wait_too_long_is_refused_at_once_and_livez_never_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", channel.AT_ONCE)
+def test_what_would_wait_too_long_is_refused_at_once_and_a_balancer_never_waits(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(channel, "MOST_WAITING", 3)
     gate, replies = Gate(), []
     codes: list[str] = []
@@ -218,7 +219,7 @@ def test_what_would_wait_too_long_is_refused_at_once_and_livez_never_waits(monke
         assert headers.get("Connection") != "close"
         alive = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         threading.Timer(0.3, gate.open.set).start()
-        alive.request("GET", "/livez")
+        alive.request("GET", path)
         assert alive.getresponse().read() == b"xx"
         alive.close()
         for asker in askers:

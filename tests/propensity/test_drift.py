@@ -11,9 +11,9 @@ from propensity.campaign import Campaign, Categorical, Economics, Label, Numeric
 from propensity.campaigns import all_campaigns
 from propensity.drift import compare, psi, psi_numeric
 from propensity.errors import DataError
-from propensity.ingest import read_rows
 from propensity.schema import Table
 from propensity.synthetic import generate
+from tests.builders import read_rows
 
 CAMPAIGN = Campaign(
     name="small",
