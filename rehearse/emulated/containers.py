@@ -180,7 +180,9 @@ class Runtime:
         own = self._folder / f"{short}-{number}"
         own.mkdir(parents=True)
         told = {key: self._here(value, address, own) for key, value in environment.items()}
-        program = [self._here(word, address, own) for word in self._program(short, entrypoint, command)]
+        # The interpreter is this machine's, wherever it lies.
+        interpreter, *words = self._program(short, entrypoint, command)
+        program = [interpreter, *(self._here(word, address, own) for word in words)]
         # Prefect's worker answers the container's health check on every interface unless it is told otherwise.
         environ = {
             **self._environ,

@@ -156,6 +156,7 @@ ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/v1/predictions/nope", {}, 404),
     ("GET", "/v1/caller", {}, 200),
     ("GET", "/livez", {}, 200),
+    ("GET", "/startupz", {}, 200),
     ("GET", "/readyz", {}, 200),
     ("GET", "/openapi.json", {}, 200),
     ("GET", "/docs", {}, 200),
