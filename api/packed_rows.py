@@ -114,7 +114,10 @@ class PackedRows:
         """Values of rows whose ids were taken out, as in `propensity.schema.RawColumns`, and how many of them were not sent."""
         absent = self._fill(rows)
         # Kept from one list to the next: fresh memory of some megabytes costs as much as what is written to it.
-        packed = self._spare.pop() if self._spare else bytearray()
+        try:
+            packed = self._spare.pop()
+        except IndexError:  # the first, or another thread has it
+            packed = bytearray()
         self._encoder.encode_into(rows, packed)
         raw = self._read(packed, len(rows))
         if len(packed) <= _MOST_SPARE and not self._spare:

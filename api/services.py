@@ -65,16 +65,22 @@ class Turn:
     def __init__(self, cores: int | None = None) -> None:
         self._lock = threading.Lock()
         self._cores = min(len(os.sched_getaffinity(0)), MOST_CORES) if cores is None else cores
+        self._counting = threading.Lock()
         self._near = 0
 
     def __enter__(self) -> Turn:
-        self._near += 1
+        self._come(1)
         self._lock.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._near -= 1
+        self._come(-1)
         self._lock.release()
+
+    def _come(self, threads: int) -> None:
+        # A lock of its own: a count that lost an update would be wrong for ever.
+        with self._counting:
+            self._near += threads
 
     @property
     def cores(self) -> int:

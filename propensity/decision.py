@@ -87,8 +87,8 @@ def bands(scores: FloatArray, economics: Economics) -> list[str]:
 def band_positions(scores: FloatArray, economics: Economics) -> npt.NDArray[np.int8]:
     """The same as positions in `BANDS`."""
     edge = economics.break_even
-    missed = 2 - (scores >= edge).view(np.int8) - (scores >= 2 * edge)
-    return missed.astype(np.int8, copy=False)
+    missed: npt.NDArray[np.int8] = 2 - (scores >= edge).view(np.int8) - (scores >= 2 * edge)
+    return missed
 
 
 def parse_policy(sent: object, default: Policy) -> Policy:
