@@ -22,6 +22,7 @@ from waitress.server import create_server
 
 from api.channel import Admission, Channel, wake_where_needed
 from api.media import MAX_BODY_BYTES
+from api.workers import Workers
 from propensity.errors import SettingsInvalid
 
 CONNECTION_LIMIT = 10_000
@@ -61,11 +62,11 @@ class Server:
         self._drain_s = drain_s
         self._server = _listen(app, host, port, threads, self._map)
         self._server.channel_class = Channel
-        dispatcher = self._server.task_dispatcher
-        self.admission = Admission(draining, queue=lambda: dispatcher.queue)
+        workers = self._server.task_dispatcher
+        self.admission = Admission(draining, queue=lambda: workers.queue)
         self._server.admission = self.admission
         self._server.pull_trigger = partial(wake_where_needed, self._server.pull_trigger)
-        self._server.add_task = lambda channel: channel.put_in_line(dispatcher.add_task)
+        self._server.add_task = lambda channel: channel.put_in_line(workers.add_task)
 
     @property
     def address(self) -> str:
@@ -143,6 +144,7 @@ def _listen(app: Callable[..., Any], host: str, port: int, threads: int, channel
         app,
         map=channels,
         sockets=[_bound(host, port)],
+        _dispatcher=Workers(threads),
         threads=threads,
         ident=None,
         # One request is read ahead: without it the main loop spins while workers wait for the log.
