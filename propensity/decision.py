@@ -13,6 +13,7 @@ from propensity.errors import Malformed
 
 FloatArray = npt.NDArray[np.float64]
 BANDS = ("high", "medium", "low")
+CONTACT, LEAVE = "contact", "leave"
 
 
 @dataclass(frozen=True)

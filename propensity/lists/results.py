@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from propensity.callsheet import CALL_SHEET, ERROR_SHEET
 from propensity.campaign import Economics, Policy
-from propensity.decision import BANDS, band_positions, contacts, expected_profit
+from propensity.decision import BANDS, CONTACT, LEAVE, band_positions, contacts, expected_profit
 from propensity.list_writers import cells_of
 from propensity.lists.scorer import Outcome, Scorer, request_id
 from propensity.lists.spool import Scored
@@ -111,7 +111,7 @@ def _lines(chunk: Decided, order: npt.NDArray[np.int64]) -> Iterator[str]:
     columns = (
         map(str, chunk.rank[order].tolist()),
         cells_of(scored.ids.take(picked).to_pylist()),
-        ["contact" if chosen else "leave" for chosen in chunk.contact[order].tolist()],
+        [CONTACT if chosen else LEAVE for chosen in chunk.contact[order].tolist()],
         [BANDS[at] for at in chunk.band[order].tolist()],
         map(repr, scored.scores[order].tolist()),
         [f"{value:.2f}" for value in chunk.profit[order].tolist()],
