@@ -11,8 +11,8 @@ from api.replies import json_reply
 from api.services import Services
 from propensity.access import Role
 from propensity.calibration import Calibration
-from propensity.errors import NotFound, PropensityError
 from propensity.decision import CONTACT, LEAVE
+from propensity.errors import NotFound, PropensityError
 from propensity.explain import Reason
 from propensity.features import Encoding
 from propensity.model import Manifest, Model
