@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import time
+from collections.abc import Callable
 
 # From malloc.h of the GNU C library.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -18,3 +20,34 @@ def keep_small() -> bool:
         return False
     wanted = ((_M_ARENA_MAX, ARENAS), (_M_MMAP_THRESHOLD, LARGE_BYTES), (_M_TRIM_THRESHOLD, 2 * LARGE_BYTES))
     return all(mallopt(name, value) for name, value in wanted)
+
+
+class GiveBack:
+    """Gives freed memory back to the system, at most once in ``every_s`` seconds, and only after work.
+
+    What lies freed between pieces in use stays resident otherwise: some tens of MiB after lists of 10,000 rows. One call takes 0.2 ms where
+    there is nothing to give, some milliseconds after long lists.
+    """
+
+    def __init__(self, every_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._every_s, self._clock = every_s, clock
+        self._trim = _trim()
+        self._worked = False
+        self._last_s = clock()
+
+    def after(self, working: bool) -> bool:
+        """Called often, with whether requests are worked on; True where memory was given back just now."""
+        self._worked = self._worked or working
+        if not self._worked or self._clock() < self._last_s + self._every_s:
+            return False
+        self._worked, self._last_s = False, self._clock()
+        self._trim()
+        return True
+
+
+def _trim() -> Callable[[], object]:
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return lambda: None  # another C library, which has no such call
+    return lambda: trim(0)

@@ -22,6 +22,7 @@ from waitress.server import create_server
 
 from api.channel import Admission, Channel, wake_where_needed
 from api.media import MAX_BODY_BYTES
+from api.memory import GiveBack
 from api.workers import Workers
 from propensity.errors import SettingsInvalid
 
@@ -60,6 +61,7 @@ class Server:
         self._draining = draining
         self._ended = False
         self._drain_s = drain_s
+        self._give_back = GiveBack()
         self._server = _listen(app, host, port, threads, self._map)
         self._server.channel_class = Channel
         workers = self._server.task_dispatcher
@@ -100,6 +102,7 @@ class Server:
         self.admission.loop = threading.get_ident()
         while not self._draining.is_set():
             self._poll(LOOP_S)
+            self._give_back.after(self.in_flight > 0)
             if self.waiting > 1:
                 time.sleep(PAUSE_S)
         return self._drain()
