@@ -65,16 +65,19 @@ def best_by_group(gain: FloatArray, group: npt.NDArray[np.integer], capacity: np
     return chosen if most is None else best_calls(np.where(chosen, gain, 0.0), most)
 
 
-def smallest_for_recall(scores: FloatArray, target: float) -> Chosen:
-    """The fewest rows that hold the share ``target`` (0 to 1) of all expected conversions. Right only where scores are calibrated."""
-    order = np.argsort(-scores, kind="stable")
-    reached = np.cumsum(scores[order])
-    chosen = np.zeros(len(scores), dtype=np.bool_)
-    if len(scores) and target > 0:
-        # The last sum is the total: rounding must not ask for more rows than there are.
-        needed = int(np.searchsorted(reached, min(target * reached[-1], reached[-1]))) + 1
-        chosen[order[:needed]] = True
-    return chosen
+def recall_rows(best_first: FloatArray, target: float) -> int:
+    """How many of the best hold the share ``target`` (0 to 1) of all expected conversions. Right only where scores are calibrated.
+
+    Parameters
+    ----------
+    best_first : float64 array, shape (n,)
+        All scores in descending order.
+    """
+    if not len(best_first) or target <= 0:
+        return 0
+    reached = np.cumsum(best_first)
+    # The last sum is the total: rounding must not ask for more rows than there are.
+    return int(np.searchsorted(reached, min(target * reached[-1], reached[-1]))) + 1
 
 
 def best_within_budget(gain: FloatArray, cost: Minor, budget: int, *, most_states: int = MOST_STATES) -> Allocation:

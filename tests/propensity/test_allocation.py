@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from propensity.allocation import best_by_group, best_calls, best_within_budget, smallest_for_recall
+from propensity.allocation import best_by_group, best_calls, best_within_budget, recall_rows
 
 CASES = 10_000
 
@@ -89,8 +89,8 @@ def test_recall_is_reached_by_as_few_as_can_be() -> None:
         scores, target = rng.random(int(rng.integers(1, 9))), float(rng.choice([0, 0.3, 0.9, 1.0, rng.random()]))
         every = CHOICES[len(scores)]
         enough = every @ scores >= target * scores.sum() - 1e-12
-        assert smallest_for_recall(scores, target).sum() == every.sum(axis=1)[enough].min()
-    assert not smallest_for_recall(np.array([]), 0.5).any()
+        assert recall_rows(np.sort(scores)[::-1], target) == every.sum(axis=1)[enough].min()
+    assert recall_rows(np.array([]), 0.5) == 0
 
 
 def test_calls_go_to_the_first_of_equal_rows_and_to_none_without_gain() -> None:
