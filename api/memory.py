@@ -14,9 +14,8 @@ LARGE_BYTES = 4 * 2**20
 
 def keep_small() -> bool:
     """Let threads share arenas, and give large pieces back to the system at once. False where the C library is another one."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
+    mallopt = _of_the_c_library("mallopt")
+    if mallopt is None:
         return False
     wanted = ((_M_ARENA_MAX, ARENAS), (_M_MMAP_THRESHOLD, LARGE_BYTES), (_M_TRIM_THRESHOLD, 2 * LARGE_BYTES))
     return all(mallopt(name, value) for name, value in wanted)
@@ -31,7 +30,7 @@ class GiveBack:
 
     def __init__(self, every_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._every_s, self._clock = every_s, clock
-        self._trim = _trim()
+        self._trim = _of_the_c_library("malloc_trim")
         self._worked = False
         self._last_s = clock()
 
@@ -41,13 +40,15 @@ class GiveBack:
         if not self._worked or self._clock() < self._last_s + self._every_s:
             return False
         self._worked, self._last_s = False, self._clock()
-        self._trim()
+        if self._trim is not None:
+            self._trim(0)
         return True
 
 
-def _trim() -> Callable[[], object]:
+def _of_the_c_library(name: str) -> Callable[..., int] | None:
+    """A function of the GNU C library; None where the C library is another one."""
     try:
-        trim = ctypes.CDLL(None).malloc_trim
+        found: Callable[..., int] = getattr(ctypes.CDLL(None), name)
     except (OSError, AttributeError):
-        return lambda: None  # another C library, which has no such call
-    return lambda: trim(0)
+        return None
+    return found

@@ -44,28 +44,23 @@ class ExplainedPrediction(Prediction, gc=False):
 
 def scored_reply(request_id: str, post: CheckedPost, scored: ScoredList, *, wanted: str, reasons: bool) -> bytes:
     """The body of a reply in the media type ``wanted``."""
-    kind = ExplainedPrediction if reasons else Prediction
     head = _head(request_id, post, scored)
-    if wanted in (media.ARROW, media.PARQUET):
+    if wanted in (media.CSV, media.ARROW, media.PARQUET):
+        arrays = _arrays(request_id, scored, reasons=reasons)
+        if wanted == media.CSV:
+            return write_csv(arrays, scored.issues)
         write = write_arrow if wanted == media.ARROW else write_parquet
-        return write(_arrays(request_id, scored, reasons=reasons), {**head, **errors_json(scored.issues, len(scored.issues))})
+        return write(arrays, {**head, **errors_json(scored.issues, len(scored.issues))})
+    kind = ExplainedPrediction if reasons else Prediction
     columns = _columns(request_id, scored)
     if reasons:
         columns.append(scored.reasons)
-    if wanted == media.JSON:
-        if post.columnar:
-            answers: dict[str, Any] = {"columns": dict(zip(kind.__struct_fields__, columns, strict=True))}
-        else:
-            answers = {"predictions": list(map(kind, *columns))}
-        return encode({**head, **answers, **errors_json(scored.issues)})
-    by_name: dict[str, Any] = dict(zip(kind.__struct_fields__, columns, strict=True))
+    if wanted == media.JSON and not post.columnar:
+        return encode({**head, "predictions": list(map(kind, *columns)), **errors_json(scored.issues)})
+    by_name = dict(zip(kind.__struct_fields__, columns, strict=True))
     if wanted == media.NDJSON:
         return write_ndjson(by_name, scored.issues, head)
-    by_name |= {"row": scored.table.rows, "score": scored.scores}
-    by_name |= {"rank": scored.decision.rank, "expected_profit": scored.decision.expected_profit}
-    if reasons:
-        by_name["reasons"] = _sentences(scored)
-    return write_csv(by_name, scored.issues)
+    return encode({**head, "columns": by_name, **errors_json(scored.issues)})
 
 
 def _head(request_id: str, post: CheckedPost, scored: ScoredList) -> dict[str, Any]:
@@ -111,12 +106,8 @@ def _prediction_ids(request_id: str, n: int) -> list[str]:
     return [before + position for position in _POSITIONS[:n]]
 
 
-def _sentences(scored: ScoredList) -> list[str]:
-    return ["; ".join(reason.text for reason in why) for why in scored.reasons]
-
-
 def _arrays(request_id: str, scored: ScoredList, *, reasons: bool) -> dict[str, Values]:
-    """The same columns as arrays, for the formats that take them as they lie in memory."""
+    """The same columns as arrays, for the formats of tables, in which reasons are a text."""
     decision = scored.decision
     columns: dict[str, Values] = {
         "row": scored.table.rows,
@@ -128,4 +119,6 @@ def _arrays(request_id: str, scored: ScoredList, *, reasons: bool) -> dict[str, 
         "rank": decision.rank,
         "expected_profit": decision.expected_profit,
     }
-    return {**columns, "reasons": _sentences(scored)} if reasons else columns
+    if reasons:
+        columns["reasons"] = ["; ".join(reason.text for reason in why) for why in scored.reasons]
+    return columns

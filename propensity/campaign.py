@@ -384,13 +384,16 @@ def _policy_problems(policy: Policy) -> Iterator[str]:
     if policy.kind not in POLICY_VALUES:
         yield f"policy {policy.kind!r}: kinds are {', '.join(POLICY_VALUES)}"
         return
-    top = POLICY_VALUES[policy.kind]
-    if (top is None) != (policy.value is None):
+    if (POLICY_VALUES[policy.kind] is None) != (policy.value is None):
         yield f"policy {policy.kind!r}: a value belongs to every policy but profit"
-    elif policy.value is not None and top is not None and not 0 <= policy.value <= top:
+    elif policy.value is not None and not value_fits(policy.kind, policy.value):
         yield f"policy {policy.kind!r}: the value must be {value_allowed(policy.kind)}"
-    elif policy.kind == "calls" and policy.value != int(policy.value or 0):
-        yield f"policy 'calls': the value must be {value_allowed('calls')}"
+
+
+def value_fits(kind: PolicyKind, value: float) -> bool:
+    """Whether a policy of that kind can have this value."""
+    top = POLICY_VALUES[kind]
+    return top is not None and 0 <= value <= top and (kind != "calls" or value == int(value))
 
 
 def value_allowed(kind: PolicyKind) -> str:

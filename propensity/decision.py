@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from propensity.allocation import recall_rows
-from propensity.campaign import POLICY_VALUES, Economics, Policy, value_allowed
+from propensity.campaign import POLICY_VALUES, Economics, Policy, value_allowed, value_fits
 from propensity.errors import Malformed
 
 FloatArray = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ def decide(scores: FloatArray, policy: Policy, economics: Economics) -> Decision
     rank = np.empty(n, dtype=np.int64)
     rank[order] = np.arange(1, n + 1)
     profit = expected_profit(scores, economics)
-    limit = None if by_row(policy) else rank_limit(policy, economics, scores[order])
+    limit = None if by_row(policy) else rank_limit(policy, economics, n, lambda: scores[order])
     return Decision(contacts(scores, profit, rank, limit, policy), rank, profit)
 
 
@@ -67,20 +67,31 @@ def by_row(policy: Policy) -> bool:
     return policy.kind in ("profit", "threshold")
 
 
-def rank_limit(policy: Policy, economics: Economics, best_first: FloatArray) -> int:
+def rank_limit(policy: Policy, economics: Economics, n: int, best_first: Callable[[], FloatArray]) -> int:
     """The last rank that a policy which ranks may contact.
 
     Parameters
     ----------
-    best_first : float64 array, shape (n,)
-        All scores of the list in descending order.
+    n : int
+        Scored rows of the list.
+    best_first : callable
+        Gives all their scores in descending order, shape (n,); asked for by those policies alone that need them.
     """
     given = policy.value or 0.0
     if policy.kind == "top_share":
-        return int(np.floor(given * len(best_first) + 1e-9))
+        return int(np.floor(given * n + 1e-9))
     if policy.kind == "recall":
-        return recall_rows(best_first, given)
+        return _recall_rows(best_first(), given)
     return int(given) if policy.kind == "calls" else int(np.floor(given / float(economics.contact_cost) + 1e-9))
+
+
+def _recall_rows(best_first: FloatArray, target: float) -> int:
+    """How many of the best hold the share ``target`` of all expected conversions. Right only where scores are calibrated."""
+    if not len(best_first) or target <= 0:
+        return 0
+    reached = np.cumsum(best_first)
+    # The last sum is the total: rounding must not ask for more rows than there are.
+    return int(np.searchsorted(reached, min(target * reached[-1], reached[-1]))) + 1
 
 
 def contacts(
@@ -122,12 +133,12 @@ def parse_policy(sent: object, default: Policy) -> Policy:
     kind = next((kind for kind in POLICY_VALUES if kind == named), None)
     if kind is None or not isinstance(sent, dict) or set(sent) - {"kind", "value"}:
         raise Malformed(f'policy must look like {{"kind": "top_share", "value": 0.3}}; kinds are {", ".join(POLICY_VALUES)}')
-    value, top = sent.get("value"), POLICY_VALUES[kind]
-    if top is None:
+    value = sent.get("value")
+    if POLICY_VALUES[kind] is None:
         if value is not None:
             raise Malformed(f"the policy {kind} takes no value")
         return Policy(kind)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= top or (kind == "calls" and value != int(value)):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value_fits(kind, value):
         raise Malformed(f"the policy {kind} needs a value: {value_allowed(kind)}")
     return Policy(kind, float(value))
 

@@ -85,7 +85,7 @@ def _words(words: tuple[str, ...]) -> Array:
     return Array(list(words), DataType.utf8()).cast(DataType.dictionary(DataType.int32(), DataType.utf8()))
 
 
-def write_csv(columns: Mapping[str, npt.NDArray[Any] | Sequence[str]], issues: Sequence[RowIssue] = (), row: str = "row") -> bytes:
+def write_csv(columns: Mapping[str, Values], issues: Sequence[RowIssue] = (), row: str = "row") -> bytes:
     """CSV in UTF-8 that opens safely in a spreadsheet: the columns, and one named ``error``, empty for these rows.
 
     Each refused row follows as a line of its own, with its number in the column ``row``, what was wrong with it under ``error``, and
@@ -100,8 +100,11 @@ def write_csv(columns: Mapping[str, npt.NDArray[Any] | Sequence[str]], issues: S
     return ("\r\n".join(lines) + "\r\n").encode()
 
 
-def cells_of(values: npt.NDArray[Any] | Sequence[str]) -> list[str]:
+def cells_of(values: Values) -> list[str]:
     """Cells as they stand in the file."""
+    if isinstance(values, Coded):
+        words = cells_of(values.words)
+        return [words[at] for at in values.positions.tolist()]
     if isinstance(values, np.ndarray):
         # A number begins with a minus at worst, and must stay one.
         return list(map(repr, values.tolist()))

@@ -29,7 +29,7 @@ from api.openapi.parts import (
 from api.openapi.responses import problem_schema
 from api.openapi.roles import ROLES
 from propensity.campaign import POLICY_VALUES, PolicyKind
-from propensity.decision import BANDS
+from propensity.decision import BANDS, CONTACT, LEAVE
 from propensity.model import Manifest
 from propensity.promotion import ALIASES
 from propensity.schema import ID_LENGTH
@@ -43,7 +43,7 @@ PREDICTION_ID: Json = said(
 )
 CUSTOMER_ID: Json = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH}
 MONEY: Json = said("with its cents", {"type": "string", "pattern": r"^-?\d+\.\d{2}$"})
-DECISION = one_of_texts("contact", "leave")
+DECISION = one_of_texts(CONTACT, LEAVE)
 SCORE: Json = {"type": "number", "minimum": 0, "maximum": 1}
 VALUE: Json = said("the customer's own value, as sent", {"type": ["string", "number", "null"]})
 MONTHS: Json = said("first and last month, YYYY-MM", {"type": ["array", "null"], "items": TEXT, "minItems": 2, "maxItems": 2})

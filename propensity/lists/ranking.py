@@ -35,7 +35,6 @@ class Ranking:
     def __len__(self) -> int:
         return len(self._sorted)
 
-    @property
     def best_first(self) -> Floats:
         """All scores in descending order."""
         return -self._sorted

@@ -47,7 +47,7 @@ def decided(scorer: Scorer, outcome: Outcome) -> Iterator[Decided]:
     ranking = scorer.ranking(outcome)
     economics: Economics = scorer.model.campaign.economics
     policy: Policy = scorer.policy
-    limit = None if by_row(policy) else rank_limit(policy, economics, ranking.best_first)
+    limit = None if by_row(policy) else rank_limit(policy, economics, outcome.scored, ranking.best_first)
     for number in range(outcome.chunks):
         scored = scorer.spool.get(number)
         profit = expected_profit(scored.scores, economics)
@@ -144,7 +144,7 @@ def _batch(chunk: Decided) -> pa.RecordBatch:
     columns: dict[str, pa.Array] = {
         "rank": pa.array(chunk.rank),
         "customer_id": scored.ids,
-        "decision": pa.DictionaryArray.from_arrays(chunk.contact.view(np.int8), pa.array(["leave", "contact"])),
+        "decision": pa.DictionaryArray.from_arrays(chunk.contact.view(np.int8), pa.array([LEAVE, CONTACT])),
         "band": pa.DictionaryArray.from_arrays(chunk.band, pa.array(BANDS)),
         "score": pa.array(scored.scores),
         "expected_profit": pa.array(chunk.profit),

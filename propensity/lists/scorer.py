@@ -149,7 +149,7 @@ class Scorer:
     def _decided(self, outcome: Outcome) -> dict[int, npt.NDArray[np.bool_]]:
         """For each chunk whom to contact, one bit of a byte each, by the ranks of the whole list."""
         ranking, economics = self.ranking(outcome), self.model.campaign.economics
-        limit = rank_limit(self.policy, economics, ranking.best_first)
+        limit = rank_limit(self.policy, economics, outcome.scored, ranking.best_first)
         found = {}
         for number in range(outcome.chunks):
             scores = self.spool.get(number).scores

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from propensity.campaign import POLICY_VALUES, Policy
 from propensity.client import (
     Client,
     GaveUp,
@@ -34,6 +35,7 @@ from propensity.client import (
     Unavailable,
 )
 from propensity.client.calls import LIST_RELATIVE
+from propensity.decision import by_row
 from tests.propensity.client.scripted import Scripted, echo, scored, serving
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -277,6 +279,10 @@ def test_one_request_without_a_usable_row_does_not_sink_the_others() -> None:
     with serving(service) as (url, _), Client(url) as client, pytest.raises(NoRowUsable, match="none of the 6 rows") as refusal:
         client.predict_rows("term-deposit", rows(6), policy=PROFIT, chunk_rows=3)
     assert [error["row"] for error in refusal.value.errors] == [2, 5]
+
+
+def test_the_policies_that_compare_rows_are_those_of_the_core() -> None:
+    assert set(LIST_RELATIVE) == {kind for kind in POLICY_VALUES if not by_row(Policy(kind))}
 
 
 @pytest.mark.parametrize("kind", LIST_RELATIVE)
