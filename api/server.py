@@ -148,7 +148,6 @@ def _listen(app: Callable[..., Any], host: str, port: int, threads: int, channel
         map=channels,
         sockets=[_bound(host, port)],
         _dispatcher=Workers(threads),
-        threads=threads,
         ident=None,
         # One request is read ahead: without it the main loop spins while workers wait for the log.
         channel_request_lookahead=1,
