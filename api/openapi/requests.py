@@ -118,9 +118,8 @@ def outcome_schema(campaign: Campaign) -> Json:
         "correction": said("what was told before is wrong; without a label it is withdrawn", {"enum": [True, False, "true", "false"]}),
     }
     properties |= {name: properties[to] for name, to in other_names(campaign).items()}
-    described = "What happened to one customer; names either a prediction or a customer."
-    labelled: list[Json] = [{"required": [name]} for name in ("label", "correction", label.column)]
-    return {**_object(properties, required=()), "anyOf": labelled, "description": described}
+    described = "What happened to one customer; names either a prediction or a customer. Only a correction may come without a label."
+    return {**_object(properties, required=()), "description": described}
 
 
 def _text_bodies(rows: list[Json], told: str) -> Json:

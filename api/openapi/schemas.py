@@ -8,6 +8,7 @@ from typing import Any, get_args
 import msgspec
 
 from api.codes import ROW_CODES
+from api.openapi.outcomes import outcome_counts, outcome_rules, outcome_summary
 from api.openapi.parts import (
     COUNT,
     FLAG,
@@ -31,7 +32,6 @@ from api.openapi.roles import ROLES
 from propensity.campaign import LARGEST_BUDGET, PolicyKind
 from propensity.decision import BANDS
 from propensity.model import Manifest
-from propensity.outcome_rules import AbsentMeans, Contradictions
 from propensity.promotion import ALIASES
 from propensity.schema import ID_LENGTH
 
@@ -66,8 +66,8 @@ def schemas() -> Json:
         "ScoredList": record({**_answer(), "predictions": array(ref("Prediction")), **_errors()}),
         "ScoredColumns": record({**_answer(), "columns": ref("PredictionColumns"), **_errors()}),
         "RowIssue": _row_issue(),
-        "OutcomeCounts": _outcome_counts(),
-        "OutcomeSummary": _outcome_summary(),
+        "OutcomeCounts": outcome_counts({"request_id": REQUEST_ID, "campaign": TEXT}, _errors()),
+        "OutcomeSummary": outcome_summary(),
         "Campaign": record(_campaign()),
         "CampaignInFull": record({**_campaign(), **_declared()}),
         "Campaigns": record({"campaigns": array(ref("Campaign"))}),
@@ -172,68 +172,6 @@ def _row_issue() -> Json:
     return record(properties, description="One thing wrong with one row.")
 
 
-def _statuses() -> dict[str, Json]:
-    return {
-        "recorded": said("the first of their prediction within the label window: they count", COUNT),
-        "duplicate": said("say what is known already", COUNT),
-        "contradicting": said("say otherwise; which one counts the campaign declares", COUNT),
-        "late": said("observed after the label window; kept, and do not count", COUNT),
-        "corrected": said("corrections: count from now on", COUNT),
-        "withdrawn": said("corrections without a label: nothing is known from now on", COUNT),
-        "unmatched": said("no such prediction yet; kept, and matched once there is one", COUNT),
-        "ambiguous": said("one of several predictions of the customer: name it by its id", COUNT),
-    }
-
-
-def _outcome_counts() -> Json:
-    counts = {
-        "received": said("outcomes in the request", COUNT),
-        "refused": said("outcomes that could not be used; errors says why", COUNT),
-        **_statuses(),
-    }
-    result = record({"row": said("from 1", POSITION), "status": open_codes({"refused", *_statuses()})})
-    results = said("what became of each row, in order", array(result))
-    return record({"request_id": REQUEST_ID, "campaign": TEXT, "counts": record(counts), "results": results, **_errors()})
-
-
-def _rules() -> dict[str, Json]:
-    return {
-        "window_days": said("an outcome counts that was observed so many days after its prediction, or sooner", COUNT),
-        "absent_means": said("what a mature prediction without an outcome is taken for", open_codes(get_args(AbsentMeans))),
-        "contradictions": said("which counts of two outcomes that say otherwise", open_codes(get_args(Contradictions))),
-    }
-
-
-def _outcome_summary() -> Json:
-    day: Json = {"type": "string", "format": "date"}
-    of_cohorts = {name: schema for name, schema in _statuses().items() if name not in ("unmatched", "ambiguous")}
-    cohort = {
-        "day": said("of the predictions, UTC", day),
-        "mature": said("whether the label window of all of them is over", FLAG),
-        "predicted": COUNT,
-        "labelled": said("those with a label that was told and counts", COUNT),
-        "positive": said("those of them with a positive label", COUNT),
-        "counts": record(of_cohorts, description="outcomes of these predictions by what became of them"),
-    }
-    known = {"predicted": COUNT, "labelled": COUNT}
-    return record(
-        {
-            "campaign": TEXT,
-            "since": day,
-            "until": said("the last day", day),
-            "rules": record(_rules()),
-            "mature_before": said("the first day whose cohort is not mature yet", day),
-            "counts": record(_statuses(), description="of all days of arrival"),
-            "mature": record({**known, "coverage": said("labelled of predicted; null where nothing is mature", nullable(SCORE))}),
-            "not_yet_mature": record(known),
-            "cohorts": array(record(cohort)),
-            "arrivals": said(
-                "one that waited and was matched since counts as what it became", array(record({"day": day, "counts": record(_statuses())}))
-            ),
-        }
-    )
-
-
 def _campaign() -> Json:
     links = {
         name: {"type": "string", "format": "uri-reference"} for name in ("self", "schema", "model", "models", "predictions", "outcomes")
@@ -248,7 +186,7 @@ def _campaign() -> Json:
 
 
 def _declared() -> Json:
-    label = {"column": TEXT, "positive": TEXT, "negative": TEXT, "meaning": TEXT, **_rules()}
+    label = {"column": TEXT, "positive": TEXT, "negative": TEXT, "meaning": TEXT, **outcome_rules()}
     economics = {
         "contact_cost": said("decimal", TEXT),
         "conversion_value": said("decimal", TEXT),
