@@ -94,8 +94,10 @@ def _log(log: PostgresPredictionLog, rows: int) -> list[str]:
         customers = [f"customer-{at}" for at in range(first, first + n)]
         ids.append(str(uuid.uuid4()))
         features = np.zeros((n, len(campaign(NAME).features)))
-        made = (ids[-1], NAME, "d" * 64, "1", {}, "e", customers, np.arange(1, n + 1), features, scores, scores > 0.5, n, 0, "bench")
-        log.append(LoggedRequest(*made), idempotency_key=None, body_sha256="", reply=b"")
+        entry = LoggedRequest(
+            ids[-1], NAME, "d" * 64, "1", {}, "e", customers, np.arange(1, n + 1), features, scores, scores > 0.5, n, 0, "bench"
+        )
+        log.append(entry, idempotency_key=None, body_sha256="", reply=b"")
     return ids
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +20,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[datetime, datetime
     """The windows that were asked for."""
     found: dict[str, tuple[datetime, datetime]] = {}
 
-    def asks(what: str) -> Any:
-        return lambda _, since, until: found.setdefault(what, (since, until)) and FOUND
+    def asks(what: str) -> Callable[[str, datetime, datetime], dict[str, Any]]:
+        def ask(_: str, since: datetime, until: datetime) -> dict[str, Any]:
+            found[what] = (since, until)
+            return FOUND
+
+        return ask
 
     monkeypatch.setattr(flow, "compare_window", asks("drift"))
     monkeypatch.setattr(flow, "measure_window", asks("performance"))
