@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from alembic import command
 
 from local.postgres_urls import DatabaseUrls
 from propensity.adapters import migrate as module
@@ -28,9 +29,9 @@ values ('old', %s, %s, %s, %s, %s, %s, 'api')"""
 
 
 def test_what_counted_still_counts_and_what_waited_still_waits(database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> None:
-    upgrade = module.command.upgrade
+    upgrade = command.upgrade
     with monkeypatch.context() as patch:
-        patch.setattr(module.command, "upgrade", lambda config, _: upgrade(config, "0003"))
+        patch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0003"))
         module.migrate(database.owner_url)
     assert module.current_revision(database.owner_url) == "0003"
     request = str(uuid.uuid4())
