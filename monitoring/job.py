@@ -7,21 +7,30 @@ is made once and stands; where a window was still open, or more outcomes have co
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
+from monitoring import evidently_report as evidently
 from monitoring.evidently_report import Side, evidently_report
+from monitoring.impact import impact
+from monitoring.window import Found, Labels, read_window
 from propensity.campaign import Campaign
-from propensity.drift import NO_DATA, STABLE, compare
+from propensity.drift import NO_DATA, STABLE, WARNING, alarms
+from propensity.drift.alarms import ALARM, Alarms, judge
+from propensity.drift.bands import compare_counts
+from propensity.drift.bins import as_numbers
+from propensity.drift.counted import Name, Reference, reference_of
 from propensity.errors import DataError, ModelDamaged, NoLiveModel
+from propensity.estimate import estimated
+from propensity.groups import Grouping, contact_metrics, groupings, outcome_metrics, wilson
 from propensity.model import Manifest, Model, load_package
+from propensity.months import MonthArray
 from propensity.performance import realised
 from propensity.ports import (
-    LoggedRequest,
+    LabelledPrediction,
     MonitorMetric,
     MonitorRun,
     MonitorStore,
@@ -30,21 +39,24 @@ from propensity.ports import (
     PredictionLog,
     PromotionLedger,
 )
+from propensity.prediction_id import parse_prediction_id
 from propensity.schema import Table
-from propensity.scoring import table_from_raw
 from propensity.snapshot import SnapshotData, read_snapshot
 
 DRIFT_KIND, PERFORMANCE_KIND = "drift", "performance"
+CHANCE, CHANCE_METHOD = "chance", "chernoff_holm"
 # Names the ids of monitor runs: the same comparison has the same id.
 _NAMESPACE = uuid.UUID("0b5b8a3e-7d0c-5f86-9c1e-3f6f0c1d2a55")
 
 
 @dataclass(frozen=True)
-class Window:
-    """Logged predictions of a window: their rows, the scores they were answered with, and how many rows each model scored."""
+class _Comparison:
+    """The live model with the rows that it was trained on, and the bins that they decide."""
 
+    model: Model
     side: Side
-    rows_by_model: dict[str, int]
+    reference: Reference
+    groupings: list[Grouping]
 
 
 def monitor(
@@ -72,27 +84,40 @@ def monitor(
         A store did not answer; nothing was recorded, and the job can be repeated.
     """
     _check(since, until)
-    window = read_window(campaign, log, since, until)
-    rows = len(window.side.table)
     live = ledger.live(campaign.name)
     digest = None if live is None else live.model_digest
-    run_id = run_name(campaign, DRIFT_KIND, since, until, digest, rows)
-    known = _recorded(monitor_store, campaign, run_id)
-    if known is not None:
-        return known
-    if not rows:
-        run = MonitorRun(run_id, campaign.name, DRIFT_KIND, since, until, digest, None, 0, 0, NO_DATA, None, ())
-    elif digest is None:
+    recorded = monitor_store.runs(campaign.name)
+    if next(iter(log.window(campaign.name, since, until)), None) is None:
+        run_id = run_name(campaign, DRIFT_KIND, since, until, digest, 0)
+        empty = MonitorRun(
+            run_id,
+            campaign.name,
+            DRIFT_KIND,
+            since,
+            until,
+            digest,
+            None,
+            0,
+            0,
+            NO_DATA,
+            None,
+            (),
+            alarm=None if digest is None else NO_DATA,
+        )
+        return _known(recorded, run_id) or _record(monitor_store, empty)
+    if digest is None:
         raise NoLiveModel(f"campaign {campaign.name!r} has predictions but no live model to compare them with: promote one")
-    else:
-        run = _compare(campaign, store, window, run_id, since, until, load_package(store, campaign, digest))
-    return _record(monitor_store, run)
+    known = _comparison(campaign, store, load_package(store, campaign, digest))
+    found = read_window(campaign, log, known.reference, since, until, sample_rows=evidently.SAMPLE_ROWS, groupings=known.groupings)
+    run_id = run_name(campaign, DRIFT_KIND, since, until, digest, found.rows)
+    return _known(recorded, run_id) or _record(monitor_store, _compare(campaign, store, known, found, run_id, (since, until), recorded))
 
 
 def performance(
     campaign: Campaign,
     *,
     ledger: PromotionLedger,
+    store: ObjectStore,
     log: PredictionLog,
     outcomes: OutcomeStore,
     monitor_store: MonitorStore,
@@ -106,15 +131,19 @@ def performance(
     """
     _check(since, until)
     labelled = outcomes.labelled(campaign.name, since, until)
-    predicted = sum(len(request.scores) for request in log.window(campaign.name, since, until))
     live = ledger.live(campaign.name)
     digest = None if live is None else live.model_digest
+    groups = _grouped(campaign, store, digest)
+    window = read_window(campaign, log, None, since, until, sample_rows=0, groupings=groups, labels=_by_request(labelled))
+    predicted = window.rows + window.unreadable_rows
     run_id = run_name(campaign, PERFORMANCE_KIND, since, until, digest, len(labelled), predicted)
-    known = _recorded(monitor_store, campaign, run_id)
+    known = _known(monitor_store.runs(campaign.name), run_id)
     if known is not None:
         return known
     found = realised(campaign, labelled, predicted)
-    metrics = (*found.metrics, *_models({row.model_digest for row in labelled}, sum(row.model_digest != digest for row in labelled)))
+    by_group = [metric for one in window.groups for metric in outcome_metrics(campaign, one)]
+    models = _models({row.model_digest for row in labelled}, sum(row.model_digest != digest for row in labelled))
+    metrics = (*found.metrics, *models, *by_group)
     run = MonitorRun(
         run_id, campaign.name, PERFORMANCE_KIND, since, until, digest, None, found.labelled, predicted, found.verdict, None, metrics
     )
@@ -132,57 +161,127 @@ def report_key(campaign: Campaign, run_id: str) -> str:
     return f"reports/{campaign.name}/{run_id}.html"
 
 
-def read_window(campaign: Campaign, log: PredictionLog, since: datetime, until: datetime) -> Window:
-    """All predictions of a window, without customer ids: monitoring has no use for them.
-
-    Raises DataError where a logged row does not have the features that the campaign declares.
-    """
-    features: list[npt.NDArray[np.float64]] = [np.empty((0, len(campaign.features)))]
-    scores: list[npt.NDArray[np.float64]] = [np.empty(0)]
-    rows_by_model: dict[str, int] = {}
-    for request in log.window(campaign.name, since, until):
-        _check_width(campaign, request)
-        features.append(request.features)
-        scores.append(request.scores)
-        rows_by_model[request.model_digest] = rows_by_model.get(request.model_digest, 0) + len(request.scores)
-    matrix = np.concatenate(features)
-    table = table_from_raw(campaign, matrix, ("",) * len(matrix), np.arange(1, len(matrix) + 1))
-    return Window(Side(table, np.concatenate(scores)), rows_by_model)
-
-
-def reference_rows(data: SnapshotData, manifest: Manifest) -> Table:
-    """The rows that a model was trained on; where its data has no calendar, all rows of its snapshot.
+def reference_rows(data: SnapshotData, manifest: Manifest) -> tuple[Table, MonthArray | None]:
+    """The rows that a model was trained on with their months; where its data has no calendar, all rows of its snapshot.
 
     Raises ModelDamaged where the snapshot does not hold them.
     """
     if manifest.trained_months is None or data.months is None:
-        return data.table
+        return data.table, data.months
     first, last = (np.datetime64(month, "M") for month in manifest.trained_months)
-    table = data.table.take((data.months >= first) & (data.months <= last))
+    held = (data.months >= first) & (data.months <= last)
+    table = data.table.take(held)
     if len(table) != manifest.trained_rows:
         raise ModelDamaged(
             f"the model was trained on {manifest.trained_rows} rows of {first} to {last}; its snapshot {manifest.snapshot_id} "
             f"holds {len(table)} of these months"
         )
-    return table
+    return table, data.months[held]
+
+
+def _comparison(campaign: Campaign, store: ObjectStore, model: Model) -> _Comparison:
+    table, months = reference_rows(read_snapshot(store, campaign, model.manifest.snapshot_id), model.manifest)
+    side = Side(table, model.score(table))
+    return _Comparison(model, side, reference_of(campaign, table, side.scores, months), _groupings(campaign, table))
+
+
+def _groupings(campaign: Campaign, table: Table) -> list[Grouping]:
+    return groupings(campaign, {name: as_numbers(table.columns[name]) for name in campaign.watch.grouped})
+
+
+def _grouped(campaign: Campaign, store: ObjectStore, digest: str | None) -> list[Grouping]:
+    """The groups of the declared columns, cut as the live model's training rows say; none where nothing is declared or live."""
+    if digest is None or not campaign.watch.grouped:
+        return []
+    manifest = load_package(store, campaign, digest).manifest
+    return _groupings(campaign, reference_rows(read_snapshot(store, campaign, manifest.snapshot_id), manifest)[0])
+
+
+def _by_request(labelled: Iterable[LabelledPrediction]) -> Labels:
+    """Outcomes by request, as the groups add them up."""
+    found: dict[str, tuple[list[int], list[bool]]] = {}
+    for row in labelled:
+        request_id, position = parse_prediction_id(row.prediction_id)
+        positions, labels = found.setdefault(request_id, ([], []))
+        positions.append(position)
+        labels.append(row.label)
+    return {name: (np.array(at, dtype=np.intp), np.array(said, dtype=np.bool_)) for name, (at, said) in found.items()}
 
 
 def _compare(
-    campaign: Campaign, store: ObjectStore, window: Window, run_id: str, since: datetime, until: datetime, model: Model
+    campaign: Campaign,
+    store: ObjectStore,
+    known: _Comparison,
+    found: Found,
+    run_id: str,
+    span: tuple[datetime, datetime],
+    recorded: Sequence[MonitorRun],
 ) -> MonitorRun:
-    manifest = model.manifest
-    table = reference_rows(read_snapshot(store, campaign, manifest.snapshot_id), manifest)
-    reference, current = Side(table, model.score(table)), window.side
-    drift = compare(campaign, reference.table, current.table, reference.scores, current.scores)
+    """The run of a window in which something was predicted."""
+    manifest, digest = known.model.manifest, known.model.digest
+    rows, head = found.rows, (run_id, campaign.name, DRIFT_KIND, *span, digest, manifest.snapshot_id)
+    if not rows:
+        # Everything that was logged has other features than are declared now.
+        return MonitorRun(*head, 0, len(known.side.table), WARNING, None, tuple(_log_metrics(campaign, found, digest)), alarm=NO_DATA)
+    window, current, reference = found.counted(known.reference), found.sample.side(campaign), known.side.sample()
+    drift = compare_counts(campaign, known.reference, window)
+    worth = impact(campaign, known.model, reference, current, rows)
+    judged = judge(
+        campaign.watch, known.reference, window, earlier=_earlier(recorded, digest, span, campaign.watch.parts), impact=worth.shares
+    )
     report = evidently_report(campaign, reference, current)
     key = report_key(campaign, run_id)
     store.put(key, report.html)
-    others = sum(rows for digest, rows in window.rows_by_model.items() if digest != model.digest)
-    metrics = (*drift.metrics, *report.metrics, *_models(set(window.rows_by_model), others))
-    rows = len(current.table)
-    return MonitorRun(
-        run_id, campaign.name, DRIFT_KIND, since, until, model.digest, manifest.snapshot_id, rows, len(table), drift.verdict, key, metrics
+    metrics = (
+        *drift.metrics,
+        *alarm_metrics(judged, _raised_before(recorded, digest, span)),
+        *worth.metrics,
+        *estimated(found.scores, campaign.economics),
+        *(metric for one in found.groups for metric in contact_metrics(campaign, one)),
+        *report.metrics,
+        *_log_metrics(campaign, found, digest),
     )
+    return MonitorRun(*head, rows, len(known.side.table), drift.verdict, key, metrics, alarm=judged.state)
+
+
+def alarm_metrics(judged: Alarms, raised_before: frozenset[Name]) -> Iterator[MonitorMetric]:
+    """The chance of each column's change, corrected over the columns, with its state as the verdict; the level that an alarm must reach;
+    and how many columns are in alarm that were not at the run before."""
+    for name, one in judged.columns.items():
+        yield MonitorMetric(name, CHANCE, CHANCE_METHOD, one.corrected, None, judged.level, one.state, rows=one.rows)
+        yield MonitorMetric(name, "parts_that_show_it", "count", float(one.parts), None, None, one.state)
+    new = sum(name not in raised_before for name in judged.raised)
+    yield MonitorMetric(None, "columns_in_alarm", "count", float(len(judged.raised)), None, None, judged.state)
+    yield MonitorMetric(None, "new_alarms", "count", float(new), None, None, ALARM if new else alarms.QUIET)
+
+
+def _earlier(recorded: Sequence[MonitorRun], digest: str, span: tuple[datetime, datetime], windows: int) -> frozenset[Name]:
+    """Columns in which a window before this one, sharing no row with it, was found changed against the same model."""
+    since, until = span
+    oldest = since - (windows - 1) * (until - since)
+    runs = [run for run in recorded if run.kind == DRIFT_KIND and run.model_digest == digest and run.until <= since and run.since >= oldest]
+    return frozenset(m.column for run in runs for m in run.metrics if m.metric == CHANCE and m.verdict in (alarms.WATCH, ALARM))
+
+
+def _raised_before(recorded: Sequence[MonitorRun], digest: str, span: tuple[datetime, datetime]) -> frozenset[Name]:
+    """Columns in alarm at the run before this one, of the same model."""
+    runs = [run for run in recorded if run.kind == DRIFT_KIND and run.model_digest == digest and run.until < span[1]]
+    before = max(runs, key=lambda run: run.until, default=None)
+    return frozenset() if before is None else frozenset(m.column for m in before.metrics if m.metric == CHANCE and m.verdict == ALARM)
+
+
+def _log_metrics(campaign: Campaign, found: Found, digest: str) -> Iterator[MonitorMetric]:
+    """What the log says besides values: models, declarations, and rows that were refused at the door."""
+    yield from _models(set(found.rows_by_model), sum(rows for one, rows in found.rows_by_model.items() if one != digest))
+    others = sum(rows for one, rows in found.rows_by_declaration.items() if one != campaign.digest())
+    yield MonitorMetric(None, "declarations_in_window", "count", float(len(found.rows_by_declaration)), None, None, STABLE)
+    yield MonitorMetric(None, "rows_by_other_declarations", "count", float(others), None, None, WARNING if others else STABLE)
+    unreadable = float(found.unreadable_rows)
+    yield MonitorMetric(None, "rows_of_another_schema", "count", unreadable, None, None, WARNING if unreadable else STABLE)
+    if found.received:
+        share = found.refused / found.received
+        interval = wilson(found.refused, found.received)
+        yield MonitorMetric(None, "refused_share", "wilson", share, None, None, STABLE, *interval, rows=float(found.received))
 
 
 def _models(digests: set[str], others: int) -> Iterator[MonitorMetric]:
@@ -190,8 +289,8 @@ def _models(digests: set[str], others: int) -> Iterator[MonitorMetric]:
     yield MonitorMetric(None, "rows_by_other_models", "count", float(others), None, None, STABLE)
 
 
-def _recorded(monitor_store: MonitorStore, campaign: Campaign, run_id: str) -> MonitorRun | None:
-    return next((run for run in monitor_store.runs(campaign.name) if run.run_id == run_id), None)
+def _known(recorded: Sequence[MonitorRun], run_id: str) -> MonitorRun | None:
+    return next((run for run in recorded if run.run_id == run_id), None)
 
 
 def _record(monitor_store: MonitorStore, run: MonitorRun) -> MonitorRun:
@@ -204,12 +303,3 @@ def _check(since: datetime, until: datetime) -> None:
         raise DataError("a window needs times with a zone, as in 2026-01-31T22:00:00+00:00")
     if since >= until:
         raise DataError("a window must begin before it ends")
-
-
-def _check_width(campaign: Campaign, request: LoggedRequest) -> None:
-    declared = len(campaign.features)
-    if request.features.shape != (len(request.scores), declared):
-        raise DataError(
-            f"request {request.request_id} was logged with {request.features.shape[-1]} features; campaign {campaign.name!r} now declares "
-            f"{declared}: begin the window after the declaration was changed"
-        )

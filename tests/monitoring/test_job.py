@@ -53,7 +53,14 @@ class Platform:
 
     def performance(self) -> MonitorRun:
         return performance(
-            CAMPAIGN, ledger=self.ledger, log=self.log, outcomes=self.outcomes, monitor_store=self.monitors, since=SINCE, until=UNTIL
+            CAMPAIGN,
+            ledger=self.ledger,
+            store=self.store,
+            log=self.log,
+            outcomes=self.outcomes,
+            monitor_store=self.monitors,
+            since=SINCE,
+            until=UNTIL,
         )
 
 
