@@ -132,7 +132,7 @@ def show(watch: Watch, rates: Sequence[Rate]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    out, known = Console(), {(one.population, one.method, one.rows): one for one in rates}
+    out, known = Console(width=150), {(one.population, one.method, one.rows): one for one in rates}
     sizes = sorted({one.rows for one in rates})
     for kind in dict.fromkeys(one.population for one in rates):
         unchanged = kind.startswith("unchanged")
