@@ -7,30 +7,26 @@ is made once and stands; where a window was still open, or more outcomes have co
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-import numpy as np
-
 from monitoring import evidently_report as evidently
-from monitoring.evidently_report import Side, evidently_report
+from monitoring.evidently_report import evidently_report
+from monitoring.fairness import by_request, outcome_groups
 from monitoring.impact import impact
-from monitoring.window import Found, Labels, read_window
+from monitoring.reference import Comparison, comparison_of
+from monitoring.window import Found, read_window
 from propensity.campaign import Campaign
 from propensity.drift import NO_DATA, STABLE, WARNING, alarms
 from propensity.drift.alarms import ALARM, Alarms, judge
 from propensity.drift.bands import compare_counts
-from propensity.drift.bins import as_numbers
-from propensity.drift.counted import Name, Reference, reference_of
-from propensity.errors import DataError, ModelDamaged, NoLiveModel
+from propensity.drift.counted import Name
+from propensity.errors import DataError, NoLiveModel
 from propensity.estimate import estimated
-from propensity.groups import Grouping, contact_metrics, groupings, outcome_metrics, wilson
-from propensity.model import Manifest, Model, load_package
-from propensity.months import MonthArray
+from propensity.groups import contact_metrics, wilson
+from propensity.model import load_package
 from propensity.performance import realised
 from propensity.ports import (
-    LabelledPrediction,
     MonitorMetric,
     MonitorRun,
     MonitorStore,
@@ -39,24 +35,11 @@ from propensity.ports import (
     PredictionLog,
     PromotionLedger,
 )
-from propensity.prediction_id import parse_prediction_id
-from propensity.schema import Table
-from propensity.snapshot import SnapshotData, read_snapshot
 
 DRIFT_KIND, PERFORMANCE_KIND = "drift", "performance"
 CHANCE, CHANCE_METHOD = "chance", "chernoff_holm"
 # Names the ids of monitor runs: the same comparison has the same id.
 _NAMESPACE = uuid.UUID("0b5b8a3e-7d0c-5f86-9c1e-3f6f0c1d2a55")
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """The live model with the rows that it was trained on, and the bins that they decide."""
-
-    model: Model
-    side: Side
-    reference: Reference
-    groupings: list[Grouping]
 
 
 def monitor(
@@ -107,7 +90,7 @@ def monitor(
         return _known(recorded, run_id) or _record(monitor_store, empty)
     if digest is None:
         raise NoLiveModel(f"campaign {campaign.name!r} has predictions but no live model to compare them with: promote one")
-    known = _comparison(campaign, store, load_package(store, campaign, digest))
+    known = comparison_of(campaign, store, load_package(store, campaign, digest))
     found = read_window(campaign, log, known.reference, since, until, sample_rows=evidently.SAMPLE_ROWS, groupings=known.groupings)
     run_id = run_name(campaign, DRIFT_KIND, since, until, digest, found.rows)
     return _known(recorded, run_id) or _record(monitor_store, _compare(campaign, store, known, found, run_id, (since, until), recorded))
@@ -131,17 +114,15 @@ def performance(
     """
     _check(since, until)
     labelled = outcomes.labelled(campaign.name, since, until)
+    predicted = sum(len(request.scores) for request in log.window(campaign.name, since, until))
     live = ledger.live(campaign.name)
     digest = None if live is None else live.model_digest
-    groups = _grouped(campaign, store, digest)
-    window = read_window(campaign, log, None, since, until, sample_rows=0, groupings=groups, labels=_by_request(labelled))
-    predicted = window.rows + window.unreadable_rows
     run_id = run_name(campaign, PERFORMANCE_KIND, since, until, digest, len(labelled), predicted)
     known = _known(monitor_store.runs(campaign.name), run_id)
     if known is not None:
         return known
     found = realised(campaign, labelled, predicted)
-    by_group = [metric for one in window.groups for metric in outcome_metrics(campaign, one)]
+    by_group = outcome_groups(campaign, store=store, log=log, digest=digest, since=since, until=until, labels=by_request(labelled))
     models = _models({row.model_digest for row in labelled}, sum(row.model_digest != digest for row in labelled))
     metrics = (*found.metrics, *models, *by_group)
     run = MonitorRun(
@@ -161,57 +142,10 @@ def report_key(campaign: Campaign, run_id: str) -> str:
     return f"reports/{campaign.name}/{run_id}.html"
 
 
-def reference_rows(data: SnapshotData, manifest: Manifest) -> tuple[Table, MonthArray | None]:
-    """The rows that a model was trained on with their months; where its data has no calendar, all rows of its snapshot.
-
-    Raises ModelDamaged where the snapshot does not hold them.
-    """
-    if manifest.trained_months is None or data.months is None:
-        return data.table, data.months
-    first, last = (np.datetime64(month, "M") for month in manifest.trained_months)
-    held = (data.months >= first) & (data.months <= last)
-    table = data.table.take(held)
-    if len(table) != manifest.trained_rows:
-        raise ModelDamaged(
-            f"the model was trained on {manifest.trained_rows} rows of {first} to {last}; its snapshot {manifest.snapshot_id} "
-            f"holds {len(table)} of these months"
-        )
-    return table, data.months[held]
-
-
-def _comparison(campaign: Campaign, store: ObjectStore, model: Model) -> _Comparison:
-    table, months = reference_rows(read_snapshot(store, campaign, model.manifest.snapshot_id), model.manifest)
-    side = Side(table, model.score(table))
-    return _Comparison(model, side, reference_of(campaign, table, side.scores, months), _groupings(campaign, table))
-
-
-def _groupings(campaign: Campaign, table: Table) -> list[Grouping]:
-    return groupings(campaign, {name: as_numbers(table.columns[name]) for name in campaign.watch.grouped})
-
-
-def _grouped(campaign: Campaign, store: ObjectStore, digest: str | None) -> list[Grouping]:
-    """The groups of the declared columns, cut as the live model's training rows say; none where nothing is declared or live."""
-    if digest is None or not campaign.watch.grouped:
-        return []
-    manifest = load_package(store, campaign, digest).manifest
-    return _groupings(campaign, reference_rows(read_snapshot(store, campaign, manifest.snapshot_id), manifest)[0])
-
-
-def _by_request(labelled: Iterable[LabelledPrediction]) -> Labels:
-    """Outcomes by request, as the groups add them up."""
-    found: dict[str, tuple[list[int], list[bool]]] = {}
-    for row in labelled:
-        request_id, position = parse_prediction_id(row.prediction_id)
-        positions, labels = found.setdefault(request_id, ([], []))
-        positions.append(position)
-        labels.append(row.label)
-    return {name: (np.array(at, dtype=np.intp), np.array(said, dtype=np.bool_)) for name, (at, said) in found.items()}
-
-
 def _compare(
     campaign: Campaign,
     store: ObjectStore,
-    known: _Comparison,
+    known: Comparison,
     found: Found,
     run_id: str,
     span: tuple[datetime, datetime],
