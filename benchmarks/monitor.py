@@ -78,7 +78,7 @@ def fill(connection: psycopg.Connection[Any], model: Model, rows: int, list_rows
     campaign = model.campaign
     table = read_labelled(campaign, generate(campaign, min(rows, 100_000), 2)).table
     raw, scores = raw_features(table), model.score(table)
-    order = np.random.default_rng(1).permutation(len(raw))
+    order, declaration = np.random.default_rng(1).permutation(len(raw)), campaign.digest()
     requests, spread = -(-rows // list_rows), timedelta(days=DAYS) / (rows // list_rows + 2)
     with connection.cursor().copy(_COPY) as copy:
         for at in range(requests):
@@ -87,7 +87,7 @@ def fill(connection: psycopg.Connection[Any], model: Model, rows: int, list_rows
             contact = scores[held] > campaign.economics.break_even
             ids = [f"c{at * list_rows + one}" for one in range(n)]
             head = (str(uuid.uuid4()), UNTIL - timedelta(days=DAYS) + (at + 1) * spread, campaign.name, "", model.digest, model.version)
-            body = (campaign.digest(), '{"kind": "profit"}', n, n, 0, "http", ids, scores[held].tolist(), contact.tolist(), raw.shape[1])
+            body = (declaration, '{"kind": "profit"}', n, n, 0, "http", ids, scores[held].tolist(), contact.tolist(), raw.shape[1])
             copy.write_row((*head, *body, pack(raw[held])))
 
 

@@ -31,6 +31,8 @@ METHODS = (OURS, LASTING, PSI_WARN, PSI_ALERT, KS_005)
 KS_P = 0.05
 # Share of the variance that the rows of a day have in common, in the second kind of unchanged population.
 ALIKE = 0.02
+# Contact days of a month and rows of a day in its reference, as in the public data; no multiple of a block.
+CLUSTER_DAYS, CLUSTER_ROWS = 19, 84
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,11 @@ def simulate(watch: Watch, *, runs: int, power_runs: int, references: int, seed:
     trials: dict[tuple[int, str], list[dict[str, bool]]] = {}
     for at in range(references):
         drawn = population(seed + at, REFERENCE_ROWS, REFERENCE_MONTHS)
-        reference, window = clustered(rng, months=REFERENCE_MONTHS, days=16, rows=100, alike=ALIKE)
+        reference, window = clustered(rng, months=REFERENCE_MONTHS, days=CLUSTER_DAYS, rows=CLUSTER_ROWS, alike=ALIKE)
         for n in sizes:
             for kind, found in _runs(watch, drawn, rng, n, -(-runs // references), -(-power_runs // references)):
                 trials.setdefault((n, kind), []).append(found)
-            alike = [answers(watch, reference, window(n, watch.parts)) for _ in range(-(-power_runs // references))]
+            alike = [answers(watch, reference, window(n, watch.parts)) for _ in range(-(-runs // (2 * references)))]
             trials.setdefault((n, "unchanged, days alike"), []).extend(alike)
     return [rate(n, kind, method, [one[method] for one in found]) for (n, kind), found in trials.items() for method in METHODS]
 
@@ -179,7 +181,7 @@ def picture(watch: Watch, rates: Sequence[Rate], path: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the simulation; 0 where the declared rate is kept at every number of rows."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=2_000, help="unchanged windows of each size")
+    parser.add_argument("--runs", type=int, default=2_000, help="unchanged windows of each size; half as many where days are alike")
     parser.add_argument("--power-runs", type=int, default=400, help="windows of each size and change")
     parser.add_argument("--references", type=int, default=20, help="references drawn anew")
     parser.add_argument("--rate", type=float, default=Watch().false_alarms_per_month, help="declared false alarms a month")

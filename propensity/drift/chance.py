@@ -18,14 +18,16 @@ months is raised by what Student's t has over the normal quantile: a few months 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
-# Rows of the reference that stand together are taken as one block; so many blocks at most.
-NEIGHBOURS = 100
-MOST_BLOCKS = 2_000
+# So many rows of the reference that stand together are taken as one block, fewer than a day has: a block that holds two days would show
+# half of what a day has in common. So many blocks at most.
+NEIGHBOURS = 40
+MOST_BLOCKS = 2_500
 # With fewer than about six months Student's quantiles say that nothing can be known.
 MOST_RAISED = 10.0
 
@@ -90,15 +92,8 @@ class Components:
         """Variance between months, raised for how few they are, for a test at that level (two-sided)."""
         if self.months < 2:
             return np.zeros_like(self.total)
-        lowered = self.raised(level) * self.between_months - self.within - self.own_block_rows * self.block
+        lowered = raised(self.months, level) * self.between_months - self.within - self.own_block_rows * self.block
         return np.maximum(0.0, lowered / self.month_rows)
-
-    def raised(self, level: float) -> float:
-        """(t / z) squared at that level, at most `MOST_RAISED`."""
-        from scipy import stats
-
-        ratio = stats.t.isf(level / 2, self.months - 1) / stats.norm.isf(level / 2)
-        return float(min(MOST_RAISED, ratio**2))
 
     def month_share(self) -> FloatArray:
         """Share of the variance that lies between months, 0 to 1, not raised."""
@@ -116,6 +111,15 @@ class Components:
         """The same for the reference itself."""
         together = self.within + self.own_month_rows * self.month_part(level) + self.own_block_rows * self.block
         return np.maximum(1.0, np.divide(together, self.total, out=np.ones_like(together), where=self.total > 0))
+
+
+@cache
+def raised(months: int, level: float) -> float:
+    """(t / z) squared for that many months and a two-sided test at that level, at most `MOST_RAISED`."""
+    from scipy import stats
+
+    ratio = stats.t.isf(level / 2, months - 1) / stats.norm.isf(level / 2)
+    return float(min(MOST_RAISED, ratio**2))
 
 
 def components(rows: FloatArray, sums: FloatArray, squares: FloatArray, month: npt.NDArray[np.intp]) -> Components:
