@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from benchmarks.report import REPORTS
 from local.postgres import EmbeddedPostgres
 from propensity.adapters.database import Database
 from propensity.adapters.migrate import migrate
+from propensity.adapters.monitor_reads import read_rows
 from propensity.adapters.monitor_runs import PostgresMonitorStore
 from propensity.adapters.object_store import FolderStore
 from propensity.adapters.outcomes import PostgresOutcomeStore
@@ -98,12 +100,13 @@ def measured(app_url: str, folder: Path) -> dict[str, Any]:
     campaign, database, store = campaign_of(CAMPAIGN), Database(app_url, timeout_s=10.0), FolderStore(folder)
     log, monitors = PostgresPredictionLog(database), PostgresMonitorStore(database)
     ledger, outcomes = PostgresPromotionLedger(database), PostgresOutcomeStore(database)
+    rows = partial(read_rows, database)
     span = {"since": UNTIL - timedelta(days=DAYS), "until": UNTIL}
     started = time.monotonic()
-    run = monitor(campaign, ledger=ledger, store=store, log=log, monitor_store=monitors, **span)
+    run = monitor(campaign, ledger=ledger, store=store, log=log, monitor_store=monitors, rows=rows, **span)
     drift_s, drift_mib = time.monotonic() - started, peak_mib()
     started = time.monotonic()
-    realised = performance(campaign, ledger=ledger, store=store, log=log, outcomes=outcomes, monitor_store=monitors, **span)
+    realised = performance(campaign, ledger=ledger, store=store, log=log, outcomes=outcomes, monitor_store=monitors, rows=rows, **span)
     performance_s = time.monotonic() - started
     database.close()
     return {
@@ -115,6 +118,7 @@ def measured(app_url: str, folder: Path) -> dict[str, Any]:
         "drift_s": round(drift_s, 1),
         "drift_peak_mib": round(drift_mib),
         "performance_s": round(performance_s, 1),
+        "cpu_s": round(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]), 1),
         "seconds": round(drift_s + performance_s, 1),
         "peak_mib": round(peak_mib()),
     }

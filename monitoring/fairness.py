@@ -8,11 +8,11 @@ from datetime import datetime
 import numpy as np
 
 from monitoring.reference import groupings_of, reference_rows
-from monitoring.window import Labels, read_window
+from monitoring.window import Labels, RowReader, read_window
 from propensity.campaign import Campaign
 from propensity.groups import outcome_metrics
 from propensity.model import load_package
-from propensity.ports import LabelledPrediction, MonitorMetric, ObjectStore, PredictionLog
+from propensity.ports import LabelledPrediction, MonitorMetric, ObjectStore
 from propensity.prediction_id import parse_prediction_id
 from propensity.snapshot import read_snapshot
 
@@ -21,7 +21,7 @@ def outcome_groups(
     campaign: Campaign,
     *,
     store: ObjectStore,
-    log: PredictionLog,
+    rows: RowReader,
     digest: str | None,
     since: datetime,
     until: datetime,
@@ -35,7 +35,7 @@ def outcome_groups(
         return []
     manifest = load_package(store, campaign, digest).manifest
     table, _ = reference_rows(read_snapshot(store, campaign, manifest.snapshot_id), manifest)
-    found = read_window(campaign, log, None, since, until, sample_rows=0, groupings=groupings_of(campaign, table), labels=labels)
+    found = read_window(campaign, rows, None, since, until, sample_rows=0, groupings=groupings_of(campaign, table), labels=labels)
     return [metric for one in found.groups for metric in outcome_metrics(campaign, one)]
 
 

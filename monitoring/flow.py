@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from prefect import flow, task
@@ -13,6 +14,7 @@ from monitoring.job import CHANCE
 from monitoring.job import monitor as run_monitor
 from monitoring.job import performance as run_performance
 from propensity.adapters.alert_topics import publish
+from propensity.adapters.monitor_reads import read_rows
 from propensity.adapters.platform import platform
 from propensity.alerts import alert_of, to_message
 from propensity.campaigns import campaign
@@ -50,7 +52,14 @@ def make_partitions() -> int:
 def compare_window(campaign_name: str, since: datetime, until: datetime) -> dict[str, Any]:
     at = platform()
     run = run_monitor(
-        campaign(campaign_name), ledger=at.ledger, store=at.store, log=at.log, monitor_store=at.monitors, since=since, until=until
+        campaign(campaign_name),
+        ledger=at.ledger,
+        store=at.store,
+        log=at.log,
+        monitor_store=at.monitors,
+        since=since,
+        until=until,
+        rows=partial(read_rows, at.database),
     )
     publish_alert(run, at.settings.alerts_topic_arn)
     return summary(run)
@@ -68,6 +77,7 @@ def measure_window(campaign_name: str, since: datetime, until: datetime) -> dict
         monitor_store=at.monitors,
         since=since,
         until=until,
+        rows=partial(read_rows, at.database),
     )
     publish_alert(run, at.settings.alerts_topic_arn)
     return summary(run)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from uuid import UUID
+from datetime import UTC, datetime
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +16,22 @@ from propensity.drift.bins import Counts
 from propensity.drift.counted import PREDICTION, Counted, Name, Reference
 from propensity.estimate import ScoreSums
 from propensity.groups import Grouping, GroupSums
-from propensity.ports import LoggedRequest, PredictionLog
+from propensity.ports import LoggedRequest, LoggedRows, PredictionLog
 from propensity.scoring import table_from_raw
 
 FloatArray = npt.NDArray[np.float64]
 # Rows that are held until they are counted.
 _HELD_ROWS = 20_000
+_HELD_REQUESTS = 1_000
+_DAYS = 1_000_000
 # Outcomes by request: positions from 1, and whether the outcome was positive.
 Labels = Mapping[str, tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]]
+
+
+class RowReader(Protocol):
+    """Reads predictions received in [since, until), oldest first, some thousand rows at a time."""
+
+    def __call__(self, campaign: str, since: datetime, until: datetime, *, width: int) -> Iterator[LoggedRows]: ...
 
 
 class Sample:
@@ -53,12 +60,18 @@ class Sample:
         return Side(table, np.ascontiguousarray(rows[:, -1]))
 
 
-def row_keys(request_id: str, positions: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:
+def row_keys(request_ids: Sequence[str], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     """A number per row that depends on its id alone and is spread evenly (the finish of SplitMix64)."""
-    value = np.uint64(UUID(request_id).int & 0xFFFFFFFFFFFFFFFF) ^ (positions.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    base = np.array([int(one[19:23] + one[24:], 16) for one in request_ids], dtype=np.uint64)
+    value = np.repeat(base, sizes) ^ (positions(sizes).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(value ^ (value >> np.uint64(31)))
+
+
+def positions(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The position of each prediction in its request, from 1."""
+    return np.arange(1, int(sizes.sum()) + 1) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 @dataclass
@@ -72,8 +85,7 @@ class Found:
     received, refused : int
         Rows that were sent, and those among them that the service refused.
     rows_by_model, rows_by_declaration : mapping of digest to rows
-    profit : float
-        Expected profit of the decisions taken, in the campaign's currency.
+    counts : mapping of (part, day) to rows per column and fine bin
     """
 
     sample: Sample
@@ -98,97 +110,105 @@ class Found:
         return Counted(columns, part, day - (day.min() if len(day) else 0))
 
 
-@dataclass
-class _Held:
-    """Requests of one part and day that wait to be counted together."""
+def log_rows(log: PredictionLog, campaign: str, since: datetime, until: datetime, *, width: int) -> Iterator[LoggedRows]:
+    """The same from any log, a request at a time joined to some thousand rows: `RowReader`."""
+    held: list[LoggedRequest] = []
+    for request in log.window(campaign, since, until):
+        held.append(request)
+        if sum(len(one.scores) for one in held) >= _HELD_ROWS or len(held) >= _HELD_REQUESTS:
+            yield _joined(held, width)
+            held = []
+    if held:
+        yield _joined(held, width)
 
-    requests: list[LoggedRequest] = field(default_factory=list)
-    rows: int = 0
+
+def _joined(requests: Sequence[LoggedRequest], width: int) -> LoggedRows:
+    readable = [one for one in requests if one.features.shape == (len(one.scores), width)]
+    return LoggedRows(
+        request_ids=[one.request_id for one in readable],
+        received_at=[one.received_at or datetime.now(UTC) for one in readable],
+        model_digests=[one.model_digest for one in readable],
+        declaration_digests=[one.declaration_digest for one in readable],
+        sizes=np.array([len(one.scores) for one in readable], dtype=np.int64),
+        features=np.concatenate([np.empty((0, width)), *(one.features for one in readable)]),
+        scores=np.concatenate([np.empty(0), *(one.scores for one in readable)]),
+        contact=np.concatenate([np.empty(0, dtype=np.bool_), *(one.contact for one in readable)]),
+        received=sum(one.received for one in requests),
+        refused=sum(one.refused for one in requests),
+        unreadable=sum(len(one.scores) for one in requests) - sum(len(one.scores) for one in readable),
+    )
 
 
 def read_window(
     campaign: Campaign,
-    log: PredictionLog,
+    rows: RowReader,
     reference: Reference | None,
     since: datetime,
     until: datetime,
     *,
     sample_rows: int,
-    groupings: list[Grouping] | None = None,
+    groupings: Sequence[Grouping] = (),
     labels: Labels | None = None,
 ) -> Found:
     """Count every prediction received in [since, until). Without a reference, columns are not counted.
 
     With ``labels`` the groups add up outcomes, too.
     """
-    found = Found(Sample(sample_rows, len(campaign.features)), groups=[GroupSums(one) for one in groupings or []])
-    for (part, day), requests in _batches(campaign, log, since, until, found):
-        _count(campaign, reference, found, part, day, requests, labels)
+    width = len(campaign.features)
+    found = Found(Sample(sample_rows, width), groups=[GroupSums(one) for one in groupings])
+    for page in rows(campaign.name, since, until, width=width):
+        found.received += page.received
+        found.refused += page.refused
+        found.unreadable_rows += page.unreadable
+        if len(page.scores):
+            _add(campaign, reference, found, page, _when(page, since, until, campaign.watch.parts), labels)
     return found
 
 
-def _batches(
-    campaign: Campaign, log: PredictionLog, since: datetime, until: datetime, found: Found
-) -> Iterator[tuple[tuple[int, int], list[LoggedRequest]]]:
-    """Requests of one part of the window and one day, some thousand rows at a time."""
-    held: list[LoggedRequest] = []
-    rows, at, width = 0, (0, 0), len(campaign.features)
-    for request in log.window(campaign.name, since, until):
-        n = len(request.scores)
-        found.received += request.received
-        found.refused += request.refused
-        if request.features.shape != (n, width):
-            found.unreadable_rows += n
-            continue
-        key = _when(request.received_at or since, since, until, campaign.watch.parts)
-        if held and (key != at or rows >= _HELD_ROWS):
-            yield at, held
-            held, rows = [], 0
-        at = key
-        held.append(request)
-        rows += n
-        for by, digest in ((found.rows_by_model, request.model_digest), (found.rows_by_declaration, request.declaration_digest)):
+def _when(page: LoggedRows, since: datetime, until: datetime, parts: int) -> npt.NDArray[np.int64]:
+    """Part of the window and day of each request, as one number: days do not count beyond a million."""
+    seconds = np.array([moment.timestamp() for moment in page.received_at])
+    share = (seconds - since.timestamp()) / (until - since).total_seconds()
+    part = np.clip(np.floor(share * parts), 0, parts - 1).astype(np.int64)
+    return part * _DAYS + (seconds // 86_400).astype(np.int64)
+
+
+def _add(
+    campaign: Campaign, reference: Reference | None, found: Found, page: LoggedRows, when: npt.NDArray[np.int64], labels: Labels | None
+) -> None:
+    found.rows += len(page.scores)
+    found.scores.add(page.scores, page.contact)
+    for by, digests in ((found.rows_by_model, page.model_digests), (found.rows_by_declaration, page.declaration_digests)):
+        for digest, n in zip(digests, page.sizes.tolist(), strict=True):
             by[digest] = by.get(digest, 0) + n
-    if held:
-        yield at, held
-
-
-def _when(moment: datetime, since: datetime, until: datetime, parts: int) -> tuple[int, int]:
-    share = (moment - since) / (until - since)
-    return min(parts - 1, max(0, math.floor(share * parts))), moment.toordinal()
+    if reference is not None:
+        found.sample.add(row_keys(page.request_ids, page.sizes), page.features, page.scores)
+        of_row = np.repeat(when, page.sizes)
+        for key in np.unique(when).tolist():
+            _count(campaign, reference, found, divmod(key, _DAYS), page, of_row == key)
+    label = None if labels is None else _labels(page, labels)
+    for group in found.groups:
+        column = page.features[:, campaign.feature_names.index(group.grouping.name)]
+        group.add(column, page.scores, page.contact, label)
 
 
 def _count(
-    campaign: Campaign,
-    reference: Reference | None,
-    found: Found,
-    part: int,
-    day: int,
-    requests: list[LoggedRequest],
-    labels: Labels | None,
+    campaign: Campaign, reference: Reference, found: Found, key: tuple[int, int], page: LoggedRows, held: npt.NDArray[np.bool_]
 ) -> None:
-    features = np.concatenate([request.features for request in requests])
-    scores = np.concatenate([request.scores for request in requests])
-    contact = np.concatenate([request.contact for request in requests])
-    found.rows += len(scores)
-    found.scores.add(scores, contact)
-    if reference is not None:
-        keys = np.concatenate([row_keys(request.request_id, np.arange(1, len(request.scores) + 1)) for request in requests])
-        found.sample.add(keys, features, scores)
-        counts = found.counts.setdefault((part, day), {})
-        for name, column in reference.columns.items():
-            values = scores if name is PREDICTION else features[:, campaign.feature_names.index(name)]
-            one = column.bins.count(values)
-            counts[name] = counts[name] + one if name in counts else one
-    label = None if labels is None else np.concatenate([_labels(request, labels) for request in requests])
-    for group in found.groups:
-        group.add(features[:, campaign.feature_names.index(group.grouping.name)], scores, contact, label)
+    """Count the rows of one part and day."""
+    features, scores = (page.features, page.scores) if held.all() else (page.features[held], page.scores[held])
+    counts = found.counts.setdefault(key, {})
+    for name, column in reference.columns.items():
+        one = column.bins.count(scores if name is PREDICTION else features[:, campaign.feature_names.index(name)])
+        counts[name] = counts[name] + one if name in counts else one
 
 
-def _labels(request: LoggedRequest, labels: Labels) -> FloatArray:
-    """1, 0, or NaN where the outcome is not known, per prediction of a request."""
-    out = np.full(len(request.scores), np.nan)
-    known = labels.get(request.request_id)
-    if known is not None:
-        out[known[0] - 1] = known[1]
+def _labels(page: LoggedRows, labels: Labels) -> FloatArray:
+    """1, 0, or NaN where the outcome is not known, per prediction."""
+    out, start = np.full(len(page.scores), np.nan), 0
+    for request_id, n in zip(page.request_ids, page.sizes.tolist(), strict=True):
+        known = labels.get(request_id)
+        if known is not None:
+            out[start + known[0] - 1] = known[1]
+        start += n
     return out

@@ -225,6 +225,26 @@ class MonitorRun:
     alarm: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class LoggedRows:
+    """Predictions of many requests at once: texts and ``sizes`` per request, arrays per prediction, in order.
+
+    ``received``, ``refused`` and ``unreadable`` (predictions with another number of features) are those of the whole page.
+    """
+
+    request_ids: Sequence[str]
+    received_at: Sequence[datetime]
+    model_digests: Sequence[str]
+    declaration_digests: Sequence[str]
+    sizes: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    contact: npt.NDArray[np.bool_]
+    received: int
+    refused: int
+    unreadable: int
+
+
 class MonitorStore(Protocol):
     """Append-only record of monitor runs and their numbers."""
 
