@@ -57,6 +57,13 @@ class Watch:
         """Features whose groups are reported, each once."""
         return tuple(dict.fromkeys((*self.segments, *self.protected)))
 
+    @property
+    def told(self) -> str:
+        """The declaration as half a sentence, for people."""
+        columns = ((kind, getattr(self, kind)) for kind in ("context", "segments", "protected"))
+        lists = "".join(f"; {kind}: {', '.join(f'`{name}`' for name in names)}" for kind, names in columns if names)
+        return f"at most {self.false_alarms_per_month:g} false alarms a month{lists}"
+
 
 DEFAULT_WATCH = Watch()
 

@@ -140,7 +140,11 @@ def _bins(column: ColumnReference, by_part: Counts, day_rows: float, level: floa
     now, n = parts.sum(axis=0), float(parts.sum())
     before, m = column.coarse.astype(np.float64), float(column.coarse.sum())
     known = column.bin_parts
-    n_counts, m_counts = n / known.design_effect(n, day_rows, level), m / known.own_design_effect(level)
+    effect, own = known.design_effect(n, day_rows, level), known.own_design_effect(level)
+    if column.bins.ordered:
+        # Where the middle of a number moves to and fro, its middle bins hardly change on most days, and much on a few.
+        effect, own = (np.maximum(one, np.median(one)) for one in (effect, own))
+    n_counts, m_counts = n / effect, m / own
     p, q = before / m, now / n
     both = (n_counts * q + m_counts * p) / (n_counts + m_counts)
     chances = bin_chance(np.where(n_counts <= m_counts, q, p), both, np.minimum(n_counts, m_counts))

@@ -255,7 +255,7 @@ def test_performance_waits_for_outcomes_and_measures_them_as_they_come(at: Platf
 def test_a_change_that_lasts_is_an_alarm_and_one_odd_list_is_watched(at: Platform, model: Model) -> None:
     for hours in (-20, 0, 20):
         at.database.now = NOW + timedelta(hours=hours)
-        at.predict(model, shifted(tiny_table(1_000, 11 + hours), "rate", 1.5))
+        at.predict(model, shifted(tiny_table(1_000, 31 + hours), "rate", 1.5))
     run = at.monitor()
     assert run.alarm == "alarm"
     assert verdicts(run, "chance")["rate"] == "alarm"
@@ -303,9 +303,8 @@ def test_the_impact_of_a_change_is_told_in_money(at: Platform, model: Model) -> 
 def test_rows_of_another_schema_and_refusals_are_counted(at: Platform, model: Model) -> None:
     at.predict(model, tiny_table(300, 11))
     entry = at.log.entries[0]
-    at.log.entries.append(
-        replace(entry, request_id=entry.request_id[:-3] + "999", features=entry.features[:, :4], refused=100, received=400)
-    )
+    other = replace(entry, request_id=entry.request_id[:-3] + "999", features=entry.features[:, :4])
+    at.log.entries.append(replace(other, refused=100, received=400))
     run = at.monitor()
     assert (run.rows, values(run, "rows_of_another_schema")[None]) == (300, 300)
     assert values(run, "refused_share")[None] == pytest.approx(100 / 700)
