@@ -135,7 +135,15 @@ def performance(
     if known is not None:
         return known
     found = realised(campaign, labelled, predicted)
-    by_group = outcome_groups(campaign, store=store, rows=rows, digest=digest, since=since, until=until, labels=by_request(labelled))
+    by_group = outcome_groups(
+        campaign,
+        store=store,
+        rows=rows,
+        digest=digest,
+        since=since,
+        until=until,
+        labels=lambda start, end: by_request(outcomes.labelled(campaign.name, start, end)),
+    )
     models = _models({row.model_digest for row in labelled}, sum(row.model_digest != digest for row in labelled))
     metrics = (*found.metrics, *models, *by_group)
     run = MonitorRun(

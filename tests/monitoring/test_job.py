@@ -337,7 +337,7 @@ def test_a_sample_is_the_same_in_any_order_and_uniform() -> None:
         for part in np.array_split(order, 13):
             sample.add(keys[part], rows[part, :2], rows[part, 2])
         taken.append(sample._rows[np.argsort(sample._keys)])
-    assert np.array_equal(*taken)
+    assert np.array_equal(taken[0], taken[1])
     assert len(np.unique(keys)) == 20_000
     # The mean of a thousand uniform numbers: five standard errors.
     assert taken[0][:, 2].mean() == pytest.approx(0.5, abs=5 * 0.289 / np.sqrt(1_000))
