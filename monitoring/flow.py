@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from monitoring.job import CHANCE
 from monitoring.job import monitor as run_monitor
 from monitoring.job import performance as run_performance
 from propensity.adapters.alert_topics import publish
+from propensity.adapters.monitor_reads import read_rows
 from propensity.adapters.platform import platform
 from propensity.alerts import alert_of, to_message
 from propensity.campaigns import campaign
+from propensity.drift.alarms import ALARM, WATCH
 from propensity.ports import MonitorRun
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 
@@ -51,7 +55,14 @@ def make_partitions() -> int:
 def compare_window(campaign_name: str, since: datetime, until: datetime) -> dict[str, Any]:
     at = platform()
     run = run_monitor(
-        campaign(campaign_name), ledger=at.ledger, store=at.store, log=at.log, monitor_store=at.monitors, since=since, until=until
+        campaign(campaign_name),
+        ledger=at.ledger,
+        store=at.store,
+        log=at.log,
+        monitor_store=at.monitors,
+        since=since,
+        until=until,
+        rows=partial(read_rows, at.database),
     )
     publish_alert(run, at.settings.alerts_topic_arn)
     return summary(run)
@@ -63,11 +74,13 @@ def measure_window(campaign_name: str, since: datetime, until: datetime) -> dict
     run = run_performance(
         campaign(campaign_name),
         ledger=at.ledger,
+        store=at.store,
         outcomes=at.outcomes,
         monitor_store=at.monitors,
         since=since,
         until=until,
         now=datetime.now(UTC),
+        rows=partial(read_rows, at.database),
     )
     publish_alert(run, at.settings.alerts_topic_arn)
     return summary(run)
@@ -98,5 +111,8 @@ def summary(run: MonitorRun) -> dict[str, Any]:
         "columns": len(per_column),
         "drifted": sorted(m.column for m in per_column if m.verdict == "drift" and m.column),
         "report_key": run.report_key,
-        "metrics": {m.metric: m.value for m in run.metrics if m.column is None},
+        "alarm": run.alarm,
+        "alarms": sorted(m.column or "predictions" for m in run.metrics if m.metric == CHANCE and m.verdict == ALARM),
+        "watched": sorted(m.column or "predictions" for m in run.metrics if m.metric == CHANCE and m.verdict == WATCH),
+        "metrics": {m.metric: m.value for m in run.metrics if m.column is None and m.group is None},
     }

@@ -68,14 +68,18 @@ class Alert:
 
 
 def alert_of(run: MonitorRun) -> Alert | None:
-    """The alert that a monitor run is; None where nobody needs to hear of it."""
-    if run.verdict not in ALARMING.get(run.kind, frozenset()):
+    """The alert that a monitor run is; None where nobody needs to hear of it.
+
+    A run that judges alarms is told of where one is raised, whatever its bands say; its verdict is then ``drift``.
+    """
+    verdict = run.verdict if run.alarm is None else "drift" if run.alarm == "alarm" else "stable"
+    if verdict not in ALARMING.get(run.kind, frozenset()):
         return None
-    found = sorted((m for m in run.metrics if m.verdict in ("drift", "warning")), key=_badness)
+    found = sorted((m for m in run.metrics if m.verdict in ("alarm", "drift", "warning")), key=_badness)
     return Alert(
         campaign=run.campaign,
         kind=run.kind,
-        verdict=run.verdict,
+        verdict=verdict,
         run_id=run.run_id,
         since=run.since,
         until=run.until,
@@ -86,9 +90,11 @@ def alert_of(run: MonitorRun) -> Alert | None:
     )
 
 
-def _badness(metric: MonitorMetric) -> tuple[bool, float]:
+def _badness(metric: MonitorMetric) -> tuple[int, float]:
+    """Alarms first, the smallest chance before all; then what lies farthest beyond its bound."""
     bound = metric.alert or metric.warn
-    return metric.verdict != "drift", -metric.value / bound if bound else 0.0
+    over = metric.value / bound if bound else 0.0
+    return ("alarm", "drift", "warning").index(metric.verdict), over if metric.verdict == "alarm" else -over
 
 
 def to_message(alert: Alert) -> str:

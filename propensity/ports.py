@@ -277,7 +277,17 @@ class PromotionLedger(Protocol):
 
 @dataclass(frozen=True)
 class MonitorMetric:
-    """One number of a monitor run. Higher is worse unless the metric says otherwise; ``method`` says how it was computed."""
+    """One number of a monitor run. Higher is worse unless the metric says otherwise; ``method`` says how it was computed.
+
+    Attributes
+    ----------
+    low, high : float or None
+        The interval in which the number lies (95 %, or as ``method`` says), where it is an estimate.
+    rows : float or None
+        Rows that it rests on; of a chance, the effective rows.
+    group : str or None
+        The group of ``column`` that it is about; None: all rows.
+    """
 
     column: str | None
     metric: str
@@ -286,11 +296,19 @@ class MonitorMetric:
     warn: float | None
     alert: float | None
     verdict: str
+    low: float | None = None
+    high: float | None = None
+    rows: float | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
 class MonitorRun:
-    """What was compared with what, and the verdict: ``no_data``, ``stable``, ``warning`` or ``drift``."""
+    """What was compared with what, and the verdict: ``no_data``, ``stable``, ``warning`` or ``drift``.
+
+    ``alarm`` says whether somebody is to be called: ``no_data``, ``too_little_data``, ``quiet``, ``watch`` or ``alarm``; None where the run
+    raises no alarms.
+    """
 
     run_id: str
     campaign: str
@@ -305,6 +323,27 @@ class MonitorRun:
     report_key: str | None
     metrics: Sequence[MonitorMetric]
     created_at: datetime | None = None
+    alarm: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LoggedRows:
+    """Predictions of many requests at once: texts and ``sizes`` per request, arrays per prediction, in order.
+
+    ``received``, ``refused`` and ``unreadable`` (predictions with another number of features) are those of the whole page.
+    """
+
+    request_ids: Sequence[str]
+    received_at: Sequence[datetime]
+    model_digests: Sequence[str]
+    declaration_digests: Sequence[str]
+    sizes: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    contact: npt.NDArray[np.bool_]
+    received: int
+    refused: int
+    unreadable: int
 
 
 class MonitorStore(Protocol):
