@@ -9,11 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, get_args
 
+from propensity.challenge import Challenge, challenge_problems
 from propensity.errors import CampaignError
 from propensity.recipe import Lift, Recipe
 
@@ -220,6 +221,7 @@ class Campaign:
     unexpected_columns: Literal["ignore", "refuse"] = "ignore"
     retrain_cron: str = "0 3 5 * *"
     recipe: Recipe | None = None
+    challenge: Challenge = field(default_factory=Challenge)
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -283,6 +285,7 @@ def _problems(c: Campaign) -> Iterator[str]:
     yield from _bound_problems(c)
     yield from _policy_problems(c.policy)
     yield from _calendar_problems(c)
+    yield from challenge_problems(c.challenge)
     if c.recipe is not None:
         yield from _recipe_problems(c, c.recipe)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from propensity.campaign import Campaign, Gate
-from propensity.errors import Malformed, ModelError, NoLiveModel, NotFound
+from propensity.errors import Malformed, NoLiveModel, NotFound, NothingToDecide
 from propensity.ports import Promotion, PromotionLedger
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
@@ -24,6 +24,7 @@ class GateResult:
     metric: str
     passed: bool
     reason: str
+    relative: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Judgement:
 
     promote: bool
     gates: tuple[GateResult, ...]
+
+    @property
+    def failed_absolute(self) -> list[str]:
+        """Metrics that broke a bound of their own, whatever is live."""
+        return [gate.metric for gate in self.gates if not gate.passed and not gate.relative]
 
     @property
     def reasons(self) -> list[str]:
@@ -56,22 +62,32 @@ def _apply(gate: Gate, challenger: Mapping[str, float], champion: Mapping[str, f
         results.append(GateResult(name, bool(value <= gate.at_most), f"{name} {value:.4f}, at most {gate.at_most:g} allowed"))
     if gate.versus_champion is not None:
         if champion is None:
-            results.append(GateResult(name, True, f"{name} {value:.4f}, no live model to compare with"))
+            results.append(GateResult(name, True, f"{name} {value:.4f}, no live model to compare with", True))
         else:
             live = champion.get(name, float("nan"))
             text = f"{name} {value:.4f} against {live:.4f} of the live model, a difference of at least {gate.versus_champion:g} needed"
-            results.append(GateResult(name, bool(value - live >= gate.versus_champion), text))
+            results.append(GateResult(name, bool(value - live >= gate.versus_champion), text, True))
     return results
+
+
+def live_in(history: Sequence[Promotion]) -> Promotion | None:
+    """The row of a history, oldest first, by which the live model is live; None where none was promoted."""
+    return next((row for row in reversed(history) if row.action in ("promote", "rollback")), None)
 
 
 def previous(ledger: PromotionLedger, campaign: str) -> Promotion:
     """The promotion to which a rollback returns: the model that was live before the present one.
 
     A rollback undoes a promotion, so that a second rollback goes one further back instead of to and fro.
-    Raises NoLiveModel where nothing is live, ModelError where the present model is the first.
+    Raises NoLiveModel where nothing is live, NothingToDecide where the present model is the first.
     """
+    return previous_in(ledger.history(campaign), campaign)
+
+
+def previous_in(history: Sequence[Promotion], campaign: str) -> Promotion:
+    """The same in a history that was read already."""
     standing: list[Promotion] = []
-    for row in ledger.history(campaign):
+    for row in history:
         # The live model promoted once more is no step that could be taken back.
         if row.action == "promote" and not (standing and standing[-1].model_digest == row.model_digest):
             standing.append(row)
@@ -80,7 +96,9 @@ def previous(ledger: PromotionLedger, campaign: str) -> Promotion:
     if not standing:
         raise NoLiveModel(f"campaign {campaign!r} has no live model to roll back from")
     if len(standing) == 1:
-        raise ModelError(f"campaign {campaign!r}: the live model {standing[0].model_version} is the first; there is none to go back to")
+        raise NothingToDecide(
+            f"campaign {campaign!r}: the live model {standing[0].model_version} is the first; there is none to go back to"
+        )
     return standing[-2]
 
 
