@@ -27,7 +27,7 @@ from typing import Any
 from propensity.campaign import Campaign
 from propensity.errors import DataError, NoLiveModel, NothingToDecide, PromotionConflict
 from propensity.ports import Promotion, PromotionLedger
-from propensity.promotion import VERSION_LENGTH, choose, live_in, previous_in
+from propensity.promotion import VERSION_LENGTH, choose, live_in, previous
 from propensity.shadow import Shadowed
 
 PENDING, TRIAL, REJECTED, APPROVED, OPERATOR, PROVEN, AUTOMATIC = (
@@ -163,7 +163,7 @@ def roll_back(
     Raises NoLiveModel, NothingToDecide, PromotionConflict, and what ``check`` raises for a damaged package.
     """
     state = State.read(ledger, campaign)
-    target, live = previous_in(state.history, campaign), state.live
+    target, live = previous(state.history, campaign), state.live
     assert live is not None, "what has a model before it is live"
     if expected is not None and not live.model_digest.startswith(expected):
         raise PromotionConflict(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from propensity.campaign import Campaign, Gate
 from propensity.errors import Malformed, NoLiveModel, NotFound, NothingToDecide
-from propensity.ports import Promotion, PromotionLedger
+from propensity.ports import Promotion
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
@@ -75,17 +75,12 @@ def live_in(history: Sequence[Promotion]) -> Promotion | None:
     return next((row for row in reversed(history) if row.action in ("promote", "rollback")), None)
 
 
-def previous(ledger: PromotionLedger, campaign: str) -> Promotion:
-    """The promotion to which a rollback returns: the model that was live before the present one.
+def previous(history: Sequence[Promotion], campaign: str) -> Promotion:
+    """The promotion to which a rollback returns, in a campaign's history: the model that was live before the present one.
 
     A rollback undoes a promotion, so that a second rollback goes one further back instead of to and fro.
     Raises NoLiveModel where nothing is live, NothingToDecide where the present model is the first.
     """
-    return previous_in(ledger.history(campaign), campaign)
-
-
-def previous_in(history: Sequence[Promotion], campaign: str) -> Promotion:
-    """The same in a history that was read already."""
     standing: list[Promotion] = []
     for row in history:
         # The live model promoted once more is no step that could be taken back.

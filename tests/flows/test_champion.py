@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from propensity.adapters.shadow import PostgresShadowStore
 from propensity.campaign import Campaign, Gate, Policy
 from propensity.campaigns import campaign
 from propensity.challenge import Challenge, RollbackBound
-from propensity.decisions import PENDING, State, approve
+from propensity.decisions import PENDING, State, approve, may_win
 from propensity.errors import DatabaseUnavailable, ModelDamaged, PromotionConflict
 from propensity.model import Model, canary, package_key, save_package
 from propensity.ports import Outcome, Promotion
@@ -39,6 +40,12 @@ from propensity.shadow import OTHER_FEATURES
 # Outcomes of the term-deposit campaign are mature after thirty days.
 LATER = datetime.now(UTC) + timedelta(days=33)
 DAY = timedelta(days=1)
+
+
+@cache
+def trained(seed: int) -> Model:
+    """Trees are grown once for all tests."""
+    return make_model(campaign("term-deposit"), seed=seed)
 
 
 class World:
@@ -59,8 +66,8 @@ class World:
 
     def model(self, seed: int = 0, offset: float = -0.1, slope: float = 0.9) -> Model:
         """A model in the store; the same seed with another offset ranks alike and is calibrated otherwise."""
-        made = make_model(self.campaign, seed=seed)
-        made = replace(made, manifest=replace(made.manifest, offset=offset, slope=slope))
+        made = trained(seed)
+        made = replace(made, campaign=self.campaign, manifest=replace(made.manifest, campaign=self.name, offset=offset, slope=slope))
         table = as_table(self.campaign, make_rows(self.campaign, 40, 99))
         made = replace(made, manifest=replace(made.manifest, canary=canary(table, made.score(table))))
         save_package(self.at.store, made)
@@ -116,8 +123,8 @@ class Checked(CheckedRows):
     def table(self) -> Any:
         return self._table
 
-    issues = ()  # type: ignore[assignment]
-    refused = 0  # type: ignore[assignment]
+    issues = ()
+    refused = 0
 
 
 @pytest.fixture
@@ -180,7 +187,11 @@ def test_a_follower_that_is_killed_goes_on_where_it_was(world: World, monkeypatc
     requests = {world.predict(a, n=5, seed=seed) for seed in range(12)}
     store = PostgresShadowStore(world.at.database)
     pages = store.missing
-    monkeypatch.setattr(store, "missing", lambda *where: pages(*where, page_rows=10))
+
+    def few_rows(name: str, digest: str, since: datetime, until: datetime) -> Any:
+        return pages(name, digest, since, until, page_rows=10)
+
+    monkeypatch.setattr(store, "missing", few_rows)
     written = store.append
     calls = iter([True, True, False, True, True, True, True, True, True])
 
@@ -443,7 +454,7 @@ def test_a_retrain_that_does_not_pass_its_gates_changes_nothing(world: World, ju
     assert world.at.registry.champion == a.digest  # type: ignore[attr-defined]
     row = world.at.ledger.history(world.name)[-1]
     assert (row.action, row.step, row.evidence["failed_absolute"]) == ("refuse", "", ["roc_auc"])
-    assert "decision 2 on it was refuse" in str(compare_flow.may_win(State.read(world.at.ledger, world.name), b.digest))
+    assert "decision 2 on it was refuse" in str(may_win(State.read(world.at.ledger, world.name), b.digest))
 
 
 def test_what_passes_its_gates_waits_where_people_approve(world: World, judged: Callable[[Model, float], dict[str, Any]]) -> None:
@@ -485,4 +496,4 @@ def test_on_proof_in_shadow_a_model_that_passes_is_on_trial(world: World, judged
     assert world.live() == a.digest
     world.predict(a)
     assert world.shadow()[b.digest]["predictions"] == 50
-    assert compare_flow.may_win(State.read(world.at.ledger, world.name), b.digest) is None
+    assert may_win(State.read(world.at.ledger, world.name), b.digest) is None

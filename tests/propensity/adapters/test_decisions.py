@@ -225,12 +225,13 @@ def test_a_model_that_was_refused_or_taken_back_needs_a_second_word(ledger: Post
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 501, "two\nlines", "nul\x00"])
 def test_a_reason_is_one_printable_line(ledger: PostgresPromotionLedger, reason: str) -> None:
     campaign = begin(ledger)
-    for act in (
+    acts: tuple[Callable[[], object], ...] = (
         lambda: approve(ledger, campaign, "o", reason, check=lambda _: None),
         lambda: reject(ledger, campaign, "o", reason),
         lambda: roll_back(ledger, campaign, "o", reason, check=lambda _: None),
         lambda: promote_known(ledger, campaign, C, "o", reason, check=lambda _: None),
-    ):
+    )
+    for act in acts:
         with pytest.raises(DataError, match="reason"):
             act()
     assert len(ledger.history(campaign)) == 4
