@@ -46,10 +46,18 @@ def compare_into(at: Platform, campaign_name: str, *, now: datetime | None = Non
     """The work of the flow, without Prefect. ``now``: as if it were that time (UTC); only whole, mature days are looked at."""
     at.shadow.make_partitions()
     shadows = shadow_into(at, campaign_name, busy_share=busy_share)
-    result: dict[str, Any] = {"campaign": campaign_name, "shadow": shadows["models"], "watch": None, "challenges": [], "decision": None}
+    result: dict[str, Any] = {
+        "campaign": campaign_name,
+        "shadow": shadows["models"],
+        "watch": None,
+        "challenges": [],
+        "decision": None,
+        "live": None,
+    }
     state = State.read(at.ledger, campaign_name)
     if state.live is None:
         return result
+    result["live"] = state.live.model_version
     until = mature_until(at, campaign_name, now)
     watched = watch(at, state, until)
     result["watch"] = watched
@@ -195,11 +203,13 @@ def sentences(result: dict[str, Any]) -> list[str]:
     if result["watch"] is not None:
         lines.append("watch: " + _told(result["watch"]["look"]))
     lines += ["challenge: " + _told(found) for found in result["challenges"]]
-    if not result["challenges"] and result["watch"] is None:
+    if result["live"] is not None and not result["challenges"] and result["watch"] is None:
         lines.append("nothing to compare: no model but the live one was decided on")
     decision = result["decision"]
+    if result["live"] is None:
+        return [*lines, "no model is live"]
     if decision is None:
-        return [*lines, "the live model stays"]
+        return [*lines, f"the live model {result['live']} stays"]
     verb = {"rollback": "is live again", "promote": "is live now", "refuse": "waits for approval"}[decision["action"]]
     return [*lines, f"model {decision['model_digest'][:12]} {verb}", *(f"  {reason}" for reason in decision["reasons"])]
 

@@ -15,12 +15,12 @@ from prefect.cache_policies import NO_CACHE
 
 from propensity.adapters.platform import Platform, platform
 from propensity.campaigns import all_campaigns, campaign
-from propensity.decisions import State, shadowed
+from propensity.decisions import Shadowed, State, shadowed
 from propensity.errors import ModelError, StoreError
 from propensity.model import Manifest, load_package, package_key
 from propensity.promotion import choose
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
-from propensity.shadow import Followed, Shadowed, catch_up_from, follow
+from propensity.shadow import Followed, catch_up_from, follow
 
 # What is younger may still be committing; a later pass takes it.
 SETTLE = timedelta(seconds=5)

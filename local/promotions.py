@@ -92,7 +92,7 @@ def _shadow(args: argparse.Namespace) -> int:
             return 0
     result = shadow_into(at, args.campaign, sweep=args.sweep, models=args.model, busy_share=1.0)
     if not result["models"]:
-        print(f"{args.campaign}: no model scores in shadow: none but the live one was decided on")
+        print(f"{args.campaign}: no model scores in shadow: none is live, or none but the live one was decided on")
     for digest, done in result["models"].items():
         told = (
             done["problem"] or f"{done['predictions']:,} predictions in {done['requests']:,} requests, {done['skipped']:,} requests skipped"

@@ -22,13 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from propensity.campaign import Campaign
 from propensity.errors import DataError, NoLiveModel, NothingToDecide, PromotionConflict
 from propensity.ports import Promotion, PromotionLedger
 from propensity.promotion import VERSION_LENGTH, choose, live_in, previous
-from propensity.shadow import Shadowed
 
 PENDING, TRIAL, REJECTED, APPROVED, OPERATOR, PROVEN, AUTOMATIC = (
     "pending",
@@ -43,6 +43,15 @@ STEPS = ("", PENDING, TRIAL, APPROVED, REJECTED, OPERATOR, PROVEN, AUTOMATIC)
 REASON_LENGTH = 500
 Check = Callable[[str], object]
 """Makes sure that the package of a digest is sound; raises ModelDamaged, NoLiveModel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """A model that scores in shadow, from which time on, and why: ``previous``, ``challenger`` or ``declared``."""
+
+    digest: str
+    since: datetime
+    why: str
 
 
 @dataclass(frozen=True)

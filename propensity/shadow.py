@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propensity.campaign import Campaign
+from propensity.decisions import Shadowed
 from propensity.errors import ModelError, NotFound
 from propensity.model import Manifest, Model, categories_of
 from propensity.scoring import table_from_raw
@@ -92,15 +93,6 @@ class ShadowStore(Protocol):
 
     def make_partitions(self) -> int:
         """Make room for the months to come where it is missing; how many months that were."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shadowed:
-    """A model that scores in shadow, from which time on, and why: ``previous``, ``challenger`` or ``declared``."""
-
-    digest: str
-    since: datetime
-    why: str
 
 
 @dataclass

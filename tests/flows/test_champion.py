@@ -180,6 +180,22 @@ def test_every_request_is_scored_once_with_the_bits_of_the_package(world: World)
     assert 0 <= row[1] <= row[2] <= 1
 
 
+def test_the_flows_do_what_their_functions_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (shadow_flow, compare_flow):
+        monkeypatch.setattr(module, "platform", lambda: world.at)
+    assert compare_flow.decide_daily.fn(world.name)["live"] is None
+    a, b = world.model(0), world.model(1)
+    world.decide(a, "promote")
+    world.decide(b, "refuse")
+    world.predict(a)
+    monkeypatch.setattr(shadow_flow, "SETTLE", timedelta(0))
+    assert shadow_flow.catch_up.fn(world.name, False)["models"][b.digest]["predictions"] == 50
+    found = compare_flow.decide_daily.fn(world.name)
+    assert found["live"] == a.version
+    assert [look["verdict"] for look in found["challenges"]] == ["too_little_data"]
+    assert sentences(found)[-1] == f"the live model {a.version} stays"
+
+
 def test_a_follower_that_is_killed_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = world.model(0), world.model(1)
     world.decide(a, "promote")

@@ -176,13 +176,13 @@ from propensity.adapters.promotions import PostgresPromotionLedger
 from tests.propensity.adapters.test_decisions import storm
 print("ready", flush=True)
 sys.stdin.readline()
-print(storm(PostgresPromotionLedger(Database(sys.argv[1], timeout_s=10.0)), sys.argv[2], int(sys.argv[3]), 30))
+print(storm(PostgresPromotionLedger(Database(sys.argv[1], timeout_s=10.0)), sys.argv[2], int(sys.argv[3]), 40))
 """
 
 
 def test_a_storm_of_processes_leaves_a_sound_history(ledger: PostgresPromotionLedger, database: DatabaseUrls) -> None:
     campaign = begin(ledger)
-    commands = [[sys.executable, "-c", _PROCESS, database.app_url, campaign, str(seed)] for seed in range(3)]
+    commands = [[sys.executable, "-c", _PROCESS, database.app_url, campaign, str(seed)] for seed in range(2)]
     running = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for command in commands]
     for process in running:
         assert process.stdout is not None
