@@ -41,7 +41,7 @@ def list_promotions(services: Services, campaign: str) -> Response:
         {
             "campaign": campaign,
             "live": None if state.live is None else shown(state.live),
-            "waiting": [{**shown(row), "fits": row.replaces == state.live_digest} for row in state.waiting()],
+            "waiting": [{**shown(row), "fits": state.fits(row)} for row in state.waiting()],
             "promotions": [shown(row) for row in rows],
             "next": f"/v1/campaigns/{campaign}/promotions?limit={limit}&before={rows[-1].sequence}" if more else None,
         }

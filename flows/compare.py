@@ -79,9 +79,11 @@ def mature_until(at: Platform, campaign_name: str, now: datetime | None) -> date
 
 def look(at: Platform, state: State, challenger: str, since: datetime, until: datetime, kind: Kind) -> Comparison:
     """Compare the live model with another on mature outcomes of [since, until); the day's first look stands."""
-    assert state.live is not None
-    champion = state.live.model_digest
-    paired = at.shadow.paired(state.campaign, champion, challenger, since, until) if since < until else iter(())
+    live, begun = state.live, state.begun
+    assert live is not None
+    assert begun is not None
+    champion, line = live.model_digest, state.line
+    paired = at.shadow.paired(state.campaign, champion, challenger, since, until, line) if since < until else iter(())
     found = compare(
         campaign(state.campaign),
         paired,
@@ -89,8 +91,9 @@ def look(at: Platform, state: State, challenger: str, since: datetime, until: da
         challenger=challenger,
         since=since,
         until=until,
-        ledger_sequence=state.live.sequence,
+        ledger_sequence=begun.sequence,
         kind=kind,
+        line=line,
     )
     return at.comparisons.record(found)
 
@@ -101,22 +104,21 @@ def watch(at: Platform, state: State, until: datetime) -> dict[str, Any] | None:
     Only what a promotion put live is watched: a model that a rollback brought back stays until the next promotion. None where there is
     nothing to watch.
     """
-    bound, live = campaign(state.campaign).challenge.rollback, state.live
-    if bound is None or live is None or live.action != "promote" or live.replaces is None or live.replaces == live.model_digest:
+    bound, begun = campaign(state.campaign).challenge.rollback, state.begun
+    if bound is None or begun is None or begun.action != "promote" or begun.replaces is None or begun.replaces in state.line:
         return None
-    assert live.created_at is not None
-    look(at, state, live.replaces, live.created_at, until, "watch")
-    looks = watches(at.comparisons.last(state.campaign, 10 * bound.confirmations, "watch"), live)
+    assert begun.created_at is not None
+    look(at, state, begun.replaces, begun.created_at, until, "watch")
+    looks = watches(at.comparisons.last(state.campaign, 10 * bound.confirmations, "watch"), begun)
     result: dict[str, Any] = {"look": looks[0].as_json(), "worse_looks_in_a_row": worse_in_a_row(looks, bound), "decision": None}
     if result["worse_looks_in_a_row"] >= bound.confirmations:
         result["decision"] = _take_back(at, state, looks[: bound.confirmations], bound)
     return result
 
 
-def watches(looks: Sequence[Comparison], live: Promotion) -> list[Comparison]:
-    """Looks at this very promotion, newest first, one a day."""
-    mine = [one for one in looks if one.ledger_sequence == live.sequence and one.champion == live.model_digest]
-    return list({one.until: one for one in mine}.values())
+def watches(looks: Sequence[Comparison], begun: Promotion) -> list[Comparison]:
+    """Looks at what one promotion put live, newest first, one a day."""
+    return list({one.until: one for one in looks if one.ledger_sequence == begun.sequence}.values())
 
 
 def worse_in_a_row(looks: Sequence[Comparison], bound: RollbackBound) -> int:
@@ -160,7 +162,7 @@ def challenges(at: Platform, state: State, until: datetime) -> list[tuple[Compar
     """A look at every model in shadow, and why it could not go live by it, whatever it says; None where it could."""
     live = state.live
     assert live is not None
-    begun = next(row.created_at for row in state.history if row.model_digest == live.model_digest)
+    begun = next(row.created_at for row in state.history if row.model_digest in state.line)
     found = []
     for one in shadowed(campaign(state.campaign), state.history):
         if begun is not None:

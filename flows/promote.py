@@ -69,13 +69,13 @@ def promote_into(at: Platform, campaign_name: str, digest: str | None, actor: st
 
 def _known(state: State, digest: str) -> dict[str, Any] | None:
     """What was decided on the model before, where that still holds: the same pair is judged once."""
-    if state.live is not None and state.live_digest == digest:
+    if state.live is not None and digest in state.line:
         return _result("unchanged", digest, ["it is live already"], state.live.evidence)
     taken = state.taken_back(digest)
     if taken is not None:
         why = f"failed: it was taken back in decision {taken.sequence}; a person can put it live: propensity promote --override"
         return _result("refuse", digest, [why], dict(taken.evidence))
-    before = [row for row in state.history if row.action == "refuse" and row.model_digest == digest and row.replaces == state.live_digest]
+    before = [row for row in state.history if row.action == "refuse" and row.model_digest == digest and state.fits(row)]
     if before:
         return _result(before[-1].step or "refuse", digest, list(before[-1].reasons), before[-1].evidence)
     return None

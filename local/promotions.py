@@ -130,7 +130,7 @@ def _history(args: argparse.Namespace) -> int:
         for reason in row.reasons:
             print(f"      {reason}")
     for row in state.waiting():
-        fits = "waits for approval" if row.replaces == state.live_digest else "waited for approval until another model went live"
+        fits = "waits for approval" if state.fits(row) else "waited for approval until another model went live"
         print(f"decision {row.sequence}: model {row.model_version} {fits}")
     if campaign(name).challenge.approval == "human":
         print(f"{name}: models go live by approval: propensity approve {name} --reason TEXT")

@@ -13,7 +13,7 @@ looks worse than it is. Nothing that is computed from these rows alone can mend 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -113,12 +113,12 @@ class Rows:
     unpaired: int = 0
     additional: int = 0
 
-    def add(self, campaign: Campaign, request: PairedRequest, champion: str, challenger: str) -> None:
+    def add(self, campaign: Campaign, request: PairedRequest, champion: Collection[str], challenger: str) -> None:
         """Take a request's labelled rows; count the others."""
         if request.champion is None or request.challenger is None:
             self.unpaired += len(request.contact)
             return
-        ours = _decided(campaign, request, request.challenger, challenger)
+        ours = _decided(campaign, request, request.challenger, (challenger,))
         theirs = _decided(campaign, request, request.champion, champion)
         self.predicted[_CONTACTED] += int(request.contact.sum())
         self.predicted[_LEFT] += int((~request.contact).sum())
@@ -132,13 +132,15 @@ class Rows:
         self.labels.append(request.labels)
 
 
-def _decided(campaign: Campaign, request: PairedRequest, scores: npt.NDArray[np.float64], digest: str) -> npt.NDArray[np.bool_]:
+def _decided(
+    campaign: Campaign, request: PairedRequest, scores: npt.NDArray[np.float64], digests: Collection[str]
+) -> npt.NDArray[np.bool_]:
     """Whom a model would have contacted under the policy of the request: as many as were, where a policy goes by rank.
 
     A long list is logged in parts, and a part knows neither the list's length nor its budget; with the same number as the live model
     the two are compared at equal cost.
     """
-    if digest == request.model_digest:
+    if request.model_digest in digests:
         return request.contact
     policy = parse_policy(dict(request.policy), campaign.policy)
     profit = expected_profit(scores, campaign.economics)
@@ -159,11 +161,15 @@ def compare(
     until: datetime,
     ledger_sequence: int = 0,
     kind: Kind = "challenge",
+    line: Collection[str] = (),
 ) -> Comparison:
-    """Compare two models on the requests that both scored; the champion is the one that is live."""
+    """Compare two models on the requests that both scored; the champion is the one that is live.
+
+    ``line``: digests of the champion before its recalibrations; what these answered, it answered.
+    """
     rows = Rows()
     for request in requests:
-        rows.add(campaign, request, champion, challenger)
+        rows.add(campaign, request, {champion, *line}, challenger)
     rules = campaign.challenge
     if kind == "watch" and rules.rollback is not None:
         rules = replace(rules, judged_by=rules.rollback.measure, smallest_difference=rules.rollback.worse_by)

@@ -23,12 +23,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from propensity.campaign import Campaign
 from propensity.errors import DataError, NoLiveModel, NothingToDecide, PromotionConflict
 from propensity.ports import Promotion, PromotionLedger
-from propensity.promotion import VERSION_LENGTH, choose, live_in, previous
+from propensity.promotion import VERSION_LENGTH, choose, line_of, live_in, previous
 
 PENDING, TRIAL, REJECTED, APPROVED, OPERATOR, PROVEN, AUTOMATIC = (
     "pending",
@@ -65,13 +66,28 @@ class State:
     def read(ledger: PromotionLedger, campaign: str) -> State:
         return State(campaign, tuple(ledger.history(campaign)))
 
-    @property
+    @cached_property
     def live(self) -> Promotion | None:
         return live_in(self.history)
 
     @property
     def live_digest(self) -> str | None:
         return None if self.live is None else self.live.model_digest
+
+    @cached_property
+    def line(self) -> frozenset[str]:
+        """Digests of the live model: its own and those before its recalibrations."""
+        return frozenset(row.model_digest for row in line_of(self.history))
+
+    @property
+    def begun(self) -> Promotion | None:
+        """The decision by which the live model went live, before any recalibration; None where none is live."""
+        line = line_of(self.history)
+        return line[-1] if line else None
+
+    def fits(self, row: Promotion) -> bool:
+        """Whether a model was judged against the one that is live."""
+        return row.replaces == self.live_digest or row.replaces in self.line
 
     @property
     def last(self) -> int:
@@ -104,10 +120,11 @@ class State:
 
     def taken_back(self, digest: str) -> Promotion | None:
         """The rollback by which a model went, where no person has put it live since; such a one never goes live by itself again."""
-        for row in reversed(self.history):
+        for at in range(len(self.history) - 1, -1, -1):
+            row = self.history[at]
             if row.model_digest == digest and row.step in (APPROVED, OPERATOR):
                 return None
-            if row.action == "rollback" and row.replaces == digest:
+            if row.action == "rollback" and digest in State(self.campaign, self.history[:at]).line:
                 return row
         return None
 
@@ -120,7 +137,7 @@ def approve(ledger: PromotionLedger, campaign: str, actor: str, reason: str, *, 
     """
     state = State.read(ledger, campaign)
     row = _waiting(state, sequence)
-    if row.replaces != state.live_digest:
+    if not state.fits(row):
         raise PromotionConflict(_overtaken(state, row))
     check(row.model_digest)
     evidence = {"approves_sequence": row.sequence, **_kept(row)}
@@ -185,28 +202,29 @@ def roll_back(
 
 
 def shadowed(campaign: Campaign, history: Sequence[Promotion]) -> list[Shadowed]:
-    """Which models score in shadow at present: the champion before, the newest challengers, those declared. None while none is live.
+    """Which models score in shadow at present: the champion before, the newest that were judged and are not live, those declared.
 
     A model joins at the first decision on it: what was logged before, it may have been trained on.
     """
-    live = live_in(history)
-    if live is None or live.created_at is None:
+    state = State(campaign.name, history)
+    live, begun = state.live, state.begun
+    if live is None or begun is None or begun.created_at is None:
         return []
     rules = campaign.challenge
     found: dict[str, Shadowed] = {}
 
     def add(digest: str, why: str) -> None:
         first = next(row.created_at for row in history if row.model_digest == digest)
-        if digest != live.model_digest and first is not None:
+        if digest not in state.line and first is not None:
             found.setdefault(digest, Shadowed(digest, first, why))
 
-    before = live.replaces
-    if rules.rollback is not None and live.action == "promote" and before not in (None, live.model_digest):
-        assert before is not None
-        found[before] = Shadowed(before, live.created_at, "previous")
-    newest = dict.fromkeys(row.model_digest for row in reversed(history) if row.model_digest not in (live.model_digest, *found))
-    for digest in list(newest)[: rules.challengers]:
-        add(digest, "challenger")
+    before = begun.replaces
+    if rules.rollback is not None and begun.action == "promote" and before is not None and before not in state.line:
+        found[before] = Shadowed(before, begun.created_at, "previous")
+    newest = {row.model_digest: row for row in history if row.model_digest not in state.line}
+    waiting = sorted((row for row in newest.values() if row.action == "refuse"), key=lambda row: -row.sequence)
+    for row in waiting[: rules.challengers]:
+        add(row.model_digest, "challenger")
     for wanted in rules.shadow:
         add(choose(history, live.model_digest, wanted).model_digest, "declared")
     return list(found.values())
@@ -222,7 +240,7 @@ def may_win(state: State, digest: str) -> str | None:
     taken = state.taken_back(digest)
     if taken is not None:
         return f"it was taken back in decision {taken.sequence}: a person can put it live"
-    if row.step == TRIAL or (row.step == PENDING and row.replaces != state.live_digest):
+    if row.step == TRIAL or (row.step == PENDING and not state.fits(row)):
         return None
     if row.action == "refuse" and row.step == "" and row.evidence.get("failed_absolute") == []:
         return None
@@ -236,7 +254,7 @@ def _waiting(state: State, sequence: int | None) -> Promotion:
     if not waiting:
         which = "no model waits" if sequence is None else f"decision {sequence} does not wait"
         raise NothingToDecide(f"campaign {state.campaign!r}: {which} for approval")
-    fitting = [row for row in waiting if row.replaces == state.live_digest]
+    fitting = [row for row in waiting if state.fits(row)]
     if sequence is None and len(fitting) > 1:
         numbers = ", ".join(str(row.sequence) for row in fitting)
         raise NothingToDecide(f"campaign {state.campaign!r}: more than one model waits for approval: name one of the decisions {numbers}")
@@ -260,7 +278,7 @@ def _objection(state: State, row: Promotion) -> str | None:
         return f"model {row.model_version} was taken back in decision {taken.sequence}"
     if row.action == "refuse" and row.step not in (PENDING, TRIAL):
         return f"model {row.model_version} was {'rejected' if row.step == REJECTED else 'refused'} in decision {row.sequence}"
-    if row.step == PENDING and row.replaces != state.live_digest:
+    if row.step == PENDING and not state.fits(row):
         return _overtaken(state, row)
     return None
 

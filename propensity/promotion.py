@@ -75,6 +75,22 @@ def live_in(history: Sequence[Promotion]) -> Promotion | None:
     return next((row for row in reversed(history) if row.action in ("promote", "rollback")), None)
 
 
+def is_recalibration(row: Promotion) -> bool:
+    """Whether a promotion gave the live model another level and nothing else: the same model, as far as decisions go."""
+    return row.action == "promote" and row.replaces is not None and row.evidence.get("recalibrates") == row.replaces
+
+
+def line_of(history: Sequence[Promotion]) -> list[Promotion]:
+    """The rows of the live model, newest first: its recalibrations, and last the decision by which it went live. Empty: none is live."""
+    found: list[Promotion] = []
+    for row in reversed(history):
+        if row.action in ("promote", "rollback"):
+            found.append(row)
+            if not is_recalibration(row):
+                break
+    return found
+
+
 def previous(history: Sequence[Promotion], campaign: str) -> Promotion:
     """The promotion to which a rollback returns, in a campaign's history: the model that was live before the present one.
 
@@ -83,8 +99,10 @@ def previous(history: Sequence[Promotion], campaign: str) -> Promotion:
     """
     standing: list[Promotion] = []
     for row in history:
-        # The live model promoted once more is no step that could be taken back.
-        if row.action == "promote" and not (standing and standing[-1].model_digest == row.model_digest):
+        # The live model promoted once more, or recalibrated, is no step that could be taken back.
+        if standing and is_recalibration(row):
+            standing[-1] = row
+        elif row.action == "promote" and not (standing and standing[-1].model_digest == row.model_digest):
             standing.append(row)
         elif row.action == "rollback" and len(standing) > 1:
             standing.pop()
@@ -111,7 +129,7 @@ def aliases(history: Sequence[Promotion], live_digest: str | None) -> dict[str, 
     """The decision that each alias stands for, where there is one.
 
     ``champion`` is the model of ``live_digest``; ``previous`` the one that it replaced; ``challenger`` that of the newest decision,
-    for or against, on another model than the live one.
+    for or against, on another model than the live one. Recalibrations of the live model are that model.
     """
     found: dict[str, Promotion] = {}
     standing = [row for row in history if row.action != "refuse"]
@@ -119,10 +137,11 @@ def aliases(history: Sequence[Promotion], live_digest: str | None) -> dict[str, 
         standing.pop()
     if standing:
         found[CHAMPION] = standing[-1]
-    before = [row for row in standing if row.model_digest != live_digest]
+    line = {live_digest, *(row.model_digest for row in line_of(standing))}
+    before = [row for row in standing if row.model_digest not in line]
     if before:
         found[PREVIOUS] = before[-1]
-    others = [row for row in history if row.model_digest != live_digest]
+    others = [row for row in history if row.model_digest not in line]
     if others:
         found[CHALLENGER] = others[-1]
     return found

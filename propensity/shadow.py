@@ -7,7 +7,7 @@ has no row. So it can be killed anywhere, run twice at once, or be away for a we
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -88,8 +88,10 @@ class ShadowStore(Protocol):
     def append(self, campaign: str, model_digest: str, scored: Sequence[ShadowScores]) -> int:
         """Commit some; how many of them were new. Of several rows for one request and model the first stands."""
 
-    def paired(self, campaign: str, champion: str, challenger: str, since: datetime, until: datetime) -> Iterator[PairedRequest]:
-        """Every request received in [since, until), oldest first."""
+    def paired(
+        self, campaign: str, champion: str, challenger: str, since: datetime, until: datetime, line: Collection[str] = ()
+    ) -> Iterator[PairedRequest]:
+        """Every request received in [since, until), oldest first. What a model of ``line`` answered, the champion answered."""
 
     def make_partitions(self) -> int:
         """Make room for the months to come where it is missing; how many months that were."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -98,14 +98,21 @@ class PostgresShadowStore:
             return cursor.rowcount
 
     def paired(
-        self, campaign: str, champion: str, challenger: str, since: datetime, until: datetime, page_rows: int = PAGE_ROWS
+        self,
+        campaign: str,
+        champion: str,
+        challenger: str,
+        since: datetime,
+        until: datetime,
+        line: Collection[str] = (),
+        page_rows: int = PAGE_ROWS,
     ) -> Iterator[PairedRequest]:
         """Every request received in [since, until) with what both models said of it, oldest first."""
-        at = {"campaign": campaign, "champion": champion, "challenger": challenger}
-        at |= {"since": since, "until": until, "after_id": None, "page_rows": page_rows}  # type: ignore[dict-item]
+        at: dict[str, Any] = {"campaign": campaign, "champion": champion, "challenger": challenger}
+        at |= {"since": since, "until": until, "after_id": None, "page_rows": page_rows}
         for rows in self._pages(_PAIRED, at):
             for row in rows:
-                yield _paired(row, champion, challenger)
+                yield _paired(row, {champion, *line}, challenger)
 
     def make_partitions(self, months: int = MONTHS_AHEAD) -> int:
         """Make what is missing of this month's partition and those of the next; return how many were made. Any number may run at once."""
@@ -124,12 +131,12 @@ class PostgresShadowStore:
             at = at | {"since": rows[-1][1], "after_id": rows[-1][0]}
 
 
-def _paired(row: tuple[Any, ...], champion: str, challenger: str) -> PairedRequest:
+def _paired(row: tuple[Any, ...], champion: Collection[str], challenger: str) -> PairedRequest:
     _, _, policy, digest, logged, contact, one, two, positions, labels = row
     return PairedRequest(
         policy=policy,
         model_digest=digest,
-        champion=_scores(logged if digest == champion else one),
+        champion=_scores(logged if digest in champion else one),
         challenger=_scores(logged if digest == challenger else two),
         contact=np.array(contact, dtype=np.bool_),
         positions=np.array(positions or (), dtype=np.int64) - 1,

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -513,3 +514,27 @@ def test_on_proof_in_shadow_a_model_that_passes_is_on_trial(world: World, judged
     world.predict(a)
     assert world.shadow()[b.digest]["predictions"] == 50
     assert may_win(State.read(world.at.ledger, world.name), b.digest) is None
+
+
+def test_a_recalibration_is_no_new_champion(world: World) -> None:
+    """The watch goes on over it, what waits still fits, and a rollback leads to the model before."""
+    good, bad, other = world.model(0), world.model(0, offset=1.5), world.model(1)
+    promoted_over(world, good, bad)
+    world.decide(other, "refuse", PENDING)
+    levels = [bad, world.model(0, offset=1.6), world.model(0, offset=1.7)]
+    for seed, (before, after) in enumerate(pairwise(levels)):
+        world.predict(before, 300, seed, truth=good)
+        world.decide(after, "promote", recalibrates=before.digest)
+        world.predict(after, 300, seed + 10, truth=good)
+    state = State.read(world.at.ledger, world.name)
+    assert state.line == {model.digest for model in levels}
+    assert state.fits(state.waiting()[0])
+    assert promote_into(world.at, world.name, bad.digest, "schedule")["decision"] == "unchanged"
+    first = world.compare()
+    assert set(first["shadow"]) == {good.digest, other.digest}
+    assert first["watch"]["look"]["predicted"] == 1_200
+    assert world.compare(1)["decision"]["model_digest"] == good.digest
+    assert world.live() == good.digest
+    state = State.read(world.at.ledger, world.name)
+    assert all(state.taken_back(model.digest) for model in levels)
+    assert not state.fits(state.waiting()[0])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from propensity.campaign import Campaign, Gate
 from propensity.errors import Malformed, ModelError, NoLiveModel, NotFound
 from propensity.ports import Promotion
-from propensity.promotion import aliases, choose, judge, parse_choice, previous
+from propensity.promotion import aliases, choose, judge, line_of, parse_choice, previous
 from tests.builders import tiny_campaign
 
 NAN = float("nan")
@@ -189,3 +190,16 @@ def test_choices(wanted: object, choice: str) -> None:
 def test_what_is_no_choice_is_malformed(wanted: object) -> None:
     with pytest.raises(Malformed, match="champion, previous, challenger"):
         parse_choice(wanted)
+
+
+def test_a_recalibrated_model_is_the_same_model() -> None:
+    rows = History("p:a p:b").rows
+    for digest in "cd":
+        before = rows[-1].model_digest
+        rows.append(replace(rows[-1], sequence=len(rows) + 1, model_digest=digest * 64, replaces=before, evidence={"recalibrates": before}))
+    assert [row.model_digest[0] for row in line_of(rows)] == ["d", "c", "b"]
+    assert previous(rows, "tiny").model_digest == "a" * 64
+    named = {alias: row.model_digest[0] for alias, row in aliases(rows, "d" * 64).items()}
+    assert named == {"champion": "d", "previous": "a", "challenger": "a"}
+    other = replace(rows[-1], sequence=5, model_digest="e" * 64, replaces="d" * 64)
+    assert [row.model_digest[0] for row in line_of([*rows, other])] == ["e"], "evidence that speaks of another model is none"
