@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api import campaigns, docs_page, media, operations, outcomes, predictions, problems, records
+from api import campaigns, docs_page, media, operations, outcomes, predictions, problems, promotions, records
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
@@ -30,6 +30,10 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/v1/campaigns/<campaign>/schema", campaigns.get_schema),
     ("GET", "/v1/campaigns/<campaign>/model", campaigns.get_model),
     ("GET", "/v1/campaigns/<campaign>/models", campaigns.list_models),
+    ("GET", "/v1/campaigns/<campaign>/promotions", promotions.list_promotions),
+    ("POST", "/v1/campaigns/<campaign>/promotions", promotions.post_promotion),
+    ("POST", "/v1/campaigns/<campaign>/rollbacks", promotions.post_rollback),
+    ("POST", "/v1/campaigns/<campaign>/approvals", promotions.post_approval),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
     ("GET", "/v1/caller", operations.get_caller),
     ("GET", "/livez", operations.livez),

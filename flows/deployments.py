@@ -10,6 +10,9 @@ from propensity.campaigns import all_campaigns
 # UTC. Scoring stands ready when the call centre opens; monitoring sees the whole day.
 SCORE_CRON = "0 6 * * *"
 MONITOR_CRON = "0 22 * * *"
+SHADOW_CRON = "25 * * * *"
+# A day's predictions mature at midnight.
+COMPARE_CRON = "40 0 * * *"
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ def schedules() -> list[Scheduled]:
             Scheduled(f"retrain-{declared.name}", "flows.retrain.retrain", declared.retrain_cron, parameters),
             Scheduled(f"score-{declared.name}", "flows.score.score", SCORE_CRON, parameters),
             Scheduled(f"monitor-{declared.name}", "monitoring.flow.monitor", MONITOR_CRON, parameters),
+            Scheduled(f"shadow-{declared.name}", "flows.shadow.shadow", SHADOW_CRON, parameters),
+            Scheduled(f"compare-{declared.name}", "flows.compare.compare_models", COMPARE_CRON, parameters),
         ]
     return found
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import keys
+from local import keys, promotions
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--snapshot", help="snapshot id; the newest where none is given")
     promote = command("promote", _promote, "judge a trained model and put it live if its gates pass")
     promote.add_argument("--model", help="package digest; the newest where none is given")
-    rollback = command("rollback", _rollback, "put the previous live model back")
-    rollback.add_argument("--reason", default="asked for on the command line")
+    promote.add_argument("--override", action="store_true", help="put it live whatever was said of it before; without gates")
+    promote.add_argument("--reason", default=promotions.ASKED, help="for the record, with --override")
     score = command("score", _score, "score a file of customers with the live model and log every prediction")
     score.add_argument("file", type=Path, help="CSV or Parquet")
     score.add_argument("--out", type=Path, help="where the call sheet goes (Parquet: .parquet); FILE.call-sheet.csv where none is given")
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     monitor.add_argument("--until", help="end of the window, RFC 3339")
     for sub in (ingest, retrain, train, promote, monitor, outcomes):
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
-    command("history", _history, "who or what put which model live, on which evidence")
+    promotions.add_commands(command)
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
     keys.add_commands(commands)
     return parser
@@ -137,19 +137,11 @@ def _train(args: argparse.Namespace) -> int:
 
 def _promote(args: argparse.Namespace) -> int:
     name = args.campaign
+    if args.override:
+        return promotions.promote_by_hand(name, args.model, args.reason)
     from flows.promote import promote
 
     return _tell(args, promote(name, args.model, getpass.getuser()), of_promotion)
-
-
-def _rollback(args: argparse.Namespace) -> int:
-    name = args.campaign
-    from flows.promote import rollback_into
-    from propensity.adapters.platform import platform
-
-    result = rollback_into(platform(), name, reason=args.reason)
-    print(f"{name}: model {result['model_digest'][:12]} is live again")
-    return 0
 
 
 def _score(args: argparse.Namespace) -> int:
@@ -195,20 +187,6 @@ def _time(text: str | None) -> datetime | None:
     except ValueError as exc:
         raise Malformed("--since and --until take RFC 3339 times, as in 2026-01-31T22:00:00+00:00") from exc
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _history(args: argparse.Namespace) -> int:
-    name = args.campaign
-    from propensity.adapters.platform import platform
-
-    history = platform().ledger.history(name)
-    if not history:
-        print(f"{name}: nothing was promoted or refused yet")
-    for row in history:
-        print(f"{row.sequence:>4}  {row.created_at:%Y-%m-%d %H:%M:%S}  {row.action:<8}  {row.model_digest[:12]}  by {row.actor}")
-        for reason in row.reasons:
-            print(f"      {reason}")
-    return 0
 
 
 def _campaigns(_: argparse.Namespace) -> int:

@@ -34,7 +34,14 @@ def of_training(found: Result) -> list[str]:
 
 def of_promotion(found: Result) -> list[str]:
     """A decision about the live model."""
-    verdict = {"promote": "is live now", "refuse": "was refused; the live model stays", "unchanged": "stays live"}[found["decision"]]
+    verdict = {
+        "promote": "is live now",
+        "refuse": "was refused; the live model stays",
+        "rejected": "was rejected before; the live model stays",
+        "pending": "waits for approval; the live model stays",
+        "trial": "is on trial; the live model stays until it is proven better",
+        "unchanged": "stays live",
+    }[found["decision"]]
     return [f"model {found['model_digest'][:12]} {verdict}", *(f"  {reason}" for reason in found["reasons"])]
 
 

@@ -58,6 +58,7 @@ class Access:
 ANYBODY = Access(frozenset(Role), public=True)
 EVERY_ROLE = Access(frozenset(Role))
 SENDERS = Access(frozenset({Role.MARKETING, Role.OPERATOR}))
+OPERATORS = Access(frozenset({Role.OPERATOR}))
 OVERSEERS = Access(frozenset({Role.OPERATOR, Role.AUDITOR}))
 NOBODY = Access(frozenset())
 
@@ -73,6 +74,10 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/v1/campaigns/{}/schema"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/model"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/models"): EVERY_ROLE,
+        ("GET", "/v1/campaigns/{}/promotions"): OVERSEERS,
+        ("POST", "/v1/campaigns/{}/promotions"): OPERATORS,
+        ("POST", "/v1/campaigns/{}/rollbacks"): OPERATORS,
+        ("POST", "/v1/campaigns/{}/approvals"): OPERATORS,
         ("GET", "/v1/predictions/{}"): EVERY_ROLE,
         ("GET", "/v1/caller"): EVERY_ROLE,
         ("GET", "/metrics"): OVERSEERS,

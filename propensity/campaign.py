@@ -9,11 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
+from propensity.challenge import Challenge, challenge_problems
 from propensity.errors import CampaignError
 from propensity.outcome_rules import AbsentMeans, Contradictions, OutcomeRules
 from propensity.recipe import Lift, Recipe
@@ -244,6 +245,7 @@ class Campaign:
     retrain_cron: str = "0 3 5 * *"
     recipe: Recipe | None = None
     watch: Watch = DEFAULT_WATCH
+    challenge: Challenge = field(default_factory=Challenge)
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -308,6 +310,7 @@ def _problems(c: Campaign) -> Iterator[str]:
     yield from watch_problems(c.watch, c.feature_names)
     yield from _policy_problems(c.policy)
     yield from _calendar_problems(c)
+    yield from challenge_problems(c.challenge)
     if c.recipe is not None:
         yield from _recipe_problems(c, c.recipe)
 

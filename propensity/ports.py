@@ -245,7 +245,7 @@ class OutcomeStore(Protocol):
 
 @dataclass(frozen=True)
 class Promotion:
-    """One row of the promotion history. ``action``: promote, refuse or rollback."""
+    """One row of the promotion history. ``action``: promote, refuse or rollback; ``step`` says how it came about (propensity.promotion)."""
 
     campaign: str
     sequence: int
@@ -257,6 +257,7 @@ class Promotion:
     evidence: Json
     actor: str
     created_at: datetime | None = None
+    step: str = ""
 
 
 class PromotionLedger(Protocol):
@@ -264,6 +265,9 @@ class PromotionLedger(Protocol):
 
     def history(self, campaign: str) -> list[Promotion]:
         """Every row, oldest first."""
+
+    def page(self, campaign: str, before: int | None, limit: int) -> list[Promotion]:
+        """The newest rows, of those below the sequence number ``before`` where there is one, newest first; at most ``limit``."""
 
     def live(self, campaign: str) -> Promotion | None:
         """The row that put the live model live; None where nothing was promoted."""

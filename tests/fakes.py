@@ -246,6 +246,10 @@ class FakePromotionLedger:
         self.database.ping()
         return [row for row in self.rows if row.campaign == campaign]
 
+    def page(self, campaign: str, before: int | None, limit: int) -> list[Promotion]:
+        rows = [row for row in self.history(campaign) if before is None or row.sequence < before]
+        return rows[::-1][:limit]
+
     def live(self, campaign: str) -> Promotion | None:
         standing = [row for row in self.history(campaign) if row.action in ("promote", "rollback")]
         return standing[-1] if standing else None

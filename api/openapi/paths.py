@@ -7,6 +7,7 @@ from typing import Any
 
 from api.openapi import examples
 from api.openapi.parts import CSV, HTML, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
+from api.openapi.promotions import decision_body, page_parameters
 from api.openapi.requests import REPLY_FORMATS, model_parameter, outcomes_body, prediction_parameters, predictions_body
 from api.openapi.responses import done, refusals
 from api.openapi.roles import ROLES, roles_for
@@ -16,6 +17,7 @@ from propensity.campaign import Campaign
 TAGS = {
     "Scoring": "Post customers, get back whom to contact; report later what happened.",
     "Campaigns": "What can be posted, what it is worth, which model answers.",
+    "Promotions": "Who or what put which model live, and what an operator decides about it.",
     "Records": "What was asked and answered, and why.",
     "Operation": "Health, metrics and this description.",
 }
@@ -38,7 +40,7 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
     for name, campaign in campaigns.items():
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
         found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
-    return {**found, **_campaign_paths(list(campaigns)), **_record_paths(), **_operation_paths()}
+    return {**found, **_campaign_paths(list(campaigns)), **_promotion_paths(list(campaigns)), **_record_paths(), **_operation_paths()}
 
 
 def _post_predictions(name: str, campaign: Campaign) -> Json:
@@ -106,8 +108,57 @@ def _get_outcomes(name: str, campaign: Campaign) -> Json:
     )
 
 
+def _promotion_paths(names: list[str]) -> Json:
+    posts = (
+        (
+            "promotion",
+            "Put a known model live",
+            "One that was refused, rejected or taken back needs `override`. A damaged package is refused.",
+        ),
+        (
+            "rollback",
+            "Put the model before back",
+            "Never to a damaged package. Send `live`, so that a repeated request takes nothing more back.",
+        ),
+        ("approval", "Approve or reject what waits", "A model that waits since before another went live is refused: judge it again."),
+    )
+    errors = (400, 404, 409, 413, 415, 422, 503)
+    found: Json = {
+        f"/v1/campaigns/{{campaign}}/{kind}s": {
+            "post": _operation(
+                ("POST", f"/v1/campaigns/{{campaign}}/{kind}s"),
+                f"post{kind.capitalize()}",
+                "Promotions",
+                summary,
+                f"{told} Of several decisions at once exactly one is recorded, the others are told 409. Scoring follows within a second.",
+                {"200": done("Recorded", {JSON: {"schema": ref("Decided")}})},
+                errors,
+                parameters=[_chosen(names)],
+                requestBody=decision_body(kind),
+            )
+        }
+        for kind, summary, told in posts
+    }
+    listed = _operation(
+        ("GET", "/v1/campaigns/{campaign}/promotions"),
+        "listPromotions",
+        "Promotions",
+        "The history of decisions",
+        "The newest first, each with its reasons and evidence; what waits for approval; what is live.",
+        {"200": done("The history", {JSON: {"schema": ref("Promotions")}})},
+        (400, 404, 503),
+        parameters=[_chosen(names), *page_parameters()],
+    )
+    found["/v1/campaigns/{campaign}/promotions"]["get"] = listed
+    return found
+
+
+def _chosen(names: list[str]) -> Json:
+    return {"name": "campaign", "in": "path", "required": True, "description": "a campaign's name", "schema": {"enum": names}}
+
+
 def _campaign_paths(names: list[str]) -> Json:
-    chosen = {"name": "campaign", "in": "path", "required": True, "description": "a campaign's name", "schema": {"enum": names}}
+    chosen = _chosen(names)
     # path, operationId, summary, description, format, schema, refusals
     rows: list[tuple[str, str, str, str, str, str, tuple[int, ...]]] = [
         ("", "listCampaigns", "Every campaign", "With its live model and links.", JSON, "Campaigns", ()),

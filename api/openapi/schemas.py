@@ -27,6 +27,7 @@ from api.openapi.parts import (
     ref,
     said,
 )
+from api.openapi.promotions import promotion_schemas
 from api.openapi.responses import problem_schema
 from api.openapi.roles import ROLES
 from propensity.campaign import POLICY_VALUES, PolicyKind
@@ -81,6 +82,7 @@ def schemas() -> Json:
         "ModelInFull": _model_in_full(),
         "Models": record({"campaign": TEXT, "models": array(_choice())}),
         "Manifest": _manifest(),
+        **promotion_schemas(),
         "PredictionRecord": _prediction_record(),
         "RowSchema": _row_schema(),
         "Liveness": record({"status": {"const": "live"}}),

@@ -120,6 +120,7 @@ def test_every_example_is_as_its_schema_says() -> None:
 
 
 LIST = "/v1/campaigns/term-deposit/predictions"
+PROMOTIONS = "/v1/campaigns/term-deposit/promotions"
 OUTCOMES = "/v1/campaigns/term-deposit/outcomes"
 ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", LIST, {"json": "rows"}, 200),
@@ -154,6 +155,21 @@ ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/v1/campaigns/term-deposit/models", {}, 200),
     ("GET", "/v1/campaigns/small/models", {}, 200),
     ("GET", "/v1/campaigns/nope/models", {}, 404),
+    ("GET", PROMOTIONS, {}, 200),
+    ("GET", PROMOTIONS, {"query_string": {"limit": "1", "before": "9"}}, 200),
+    ("GET", PROMOTIONS, {"query_string": {"limit": "0"}}, 400),
+    ("GET", "/v1/campaigns/nope/promotions", {}, 404),
+    ("POST", PROMOTIONS, {"json": {"model": "champion", "reason": "asked for"}}, 200),
+    ("POST", PROMOTIONS, {"json": {"model": "0" * 12, "reason": "asked for"}}, 404),
+    ("POST", PROMOTIONS, {"json": {"model": "champion", "reason": " "}}, 422),
+    ("POST", PROMOTIONS, {"json": {"model": "champion"}}, 422),
+    ("POST", PROMOTIONS, {"data": b"x", "content_type": "text/plain"}, 415),
+    ("POST", "/v1/campaigns/term-deposit/rollbacks", {"json": {"reason": "asked for"}}, 409),
+    ("POST", "/v1/campaigns/small/rollbacks", {"json": {"reason": "asked for"}}, 503),
+    ("POST", "/v1/campaigns/nope/rollbacks", {"json": {"reason": "asked for"}}, 404),
+    ("POST", "/v1/campaigns/term-deposit/approvals", {"json": {"approve": True, "reason": "asked for"}}, 409),
+    ("POST", "/v1/campaigns/term-deposit/approvals", {"json": {"approve": 1, "reason": "asked for"}}, 400),
+    ("POST", "/v1/campaigns/nope/approvals", {"json": {"approve": True, "reason": "asked for"}}, 404),
     ("POST", LIST, {"json": "rows", "headers": {"Accept": "image/png"}}, 406),
     ("GET", "/metrics", {}, 200),
     ("GET", "/v1/predictions/nope", {}, 404),

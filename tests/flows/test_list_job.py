@@ -116,6 +116,8 @@ def at(tmp_path: Path, models: list[Model]) -> Platform:
         monitors=FakeMonitorStore(database),
         periods=FakePeriodStore(database),
         registry=FakeModelRegistry(),
+        shadow=cast(Any, None),
+        comparisons=cast(Any, None),
     )
     for model in models:
         save_package(store, model)

@@ -23,6 +23,7 @@ from propensity.campaign import (
     Quality,
     Source,
 )
+from propensity.challenge import Challenge, RollbackBound
 from propensity.errors import CampaignError
 from propensity.recipe import Choice, Constant, Draw, Lift, Recipe, Slope, Uniform
 from propensity.watch import Watch
@@ -188,6 +189,8 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"monitors": ()},
     {"gates": ()},
     {"leak_guard": LeakGuard(0.9)},
+    {"challenge": Challenge(approval="human")},
+    {"challenge": Challenge(rollback=RollbackBound(worse_by=0.02))},
     {"test_share": 0.25},
     {"unexpected_columns": "refuse"},
     {"retrain_cron": "0 4 5 * *"},
