@@ -8,6 +8,7 @@ from typing import Any, get_args
 import msgspec
 
 from api.codes import ROW_CODES
+from api.openapi.operating import operating_schemas
 from api.openapi.parts import (
     COUNT,
     FLAG,
@@ -52,6 +53,7 @@ MONTHS: Json = said("first and last month, YYYY-MM", {"type": ["array", "null"],
 def schemas() -> Json:
     """Every schema that does not depend on a campaign."""
     return {
+        **operating_schemas(),
         "Policy": policy(),
         "Caller": record({"key_id": KEY_ID, "name": TEXT, "role": one_of_texts(*ROLES)}, description="Whose key came with the request."),
         "Model": record({"version": VERSION, "digest": DIGEST}, description="Which model answered."),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from propensity.adapters.alert_store import PostgresAlertStore
 from propensity.adapters.database import Database
+from propensity.adapters.flow_heartbeats import PostgresHeartbeatStore
 from propensity.adapters.mlflow_registry import MlflowRegistry
 from propensity.adapters.monitor_runs import PostgresMonitorStore
 from propensity.adapters.object_store import open_store
@@ -13,7 +15,9 @@ from propensity.adapters.outcomes import PostgresOutcomeStore
 from propensity.adapters.periods import PostgresPeriodStore
 from propensity.adapters.prediction_log import PostgresPredictionLog
 from propensity.adapters.promotions import PostgresPromotionLedger
+from propensity.alerting import AlertStore
 from propensity.errors import SettingsInvalid
+from propensity.flow_health import HeartbeatStore
 from propensity.ports import ModelRegistry, MonitorStore, ObjectStore, OutcomeStore, PeriodStore, PredictionLog, PromotionLedger
 from propensity.settings import Settings, read_settings
 
@@ -31,6 +35,8 @@ class Platform:
     monitors: MonitorStore
     periods: PeriodStore
     registry: ModelRegistry
+    alerts: AlertStore
+    heartbeats: HeartbeatStore
 
 
 def open_platform(settings: Settings) -> Platform:
@@ -49,6 +55,8 @@ def open_platform(settings: Settings) -> Platform:
         monitors=PostgresMonitorStore(database),
         periods=PostgresPeriodStore(database),
         registry=MlflowRegistry(settings.mlflow_url.get_secret_value(), settings.mlflow_artifacts),
+        alerts=PostgresAlertStore(database),
+        heartbeats=PostgresHeartbeatStore(database),
     )
 
 
