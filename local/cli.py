@@ -1,4 +1,4 @@
-"""The command line: ``propensity ingest | train | promote | retrain | rollback | score | monitor | history | campaigns | key | keys``."""
+"""The command line of one machine: ``propensity COMMAND``, from ingesting data to acknowledging an alert."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import keys
+from local import alert_commands, keys
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
@@ -105,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
     command("history", _history, "who or what put which model live, on which evidence")
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
+    alert_commands.add_commands(commands)
     keys.add_commands(commands)
     return parser
 

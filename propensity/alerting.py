@@ -242,7 +242,8 @@ def _next_try(stored: StoredAlert, channel: str, occasion: str, now: datetime) -
         return None
     attempt = max((event.attempt or 0 for event in tries), default=0)
     if attempt:
-        last = max((event for event in tries if event.attempt == attempt), key=lambda event: event.at)
+        # In the order in which they were written: a claim and its answer may have one time.
+        last = [event for event in tries if event.attempt == attempt][-1]
         wait_s = LEASE_S if last.event == CLAIMED else BACKOFF_S[min(attempt, len(BACKOFF_S)) - 1]
         if now < last.at + timedelta(seconds=wait_s):
             return None

@@ -69,7 +69,7 @@ def late(state: FlowState, now: datetime) -> bool:
 
 def own_schedule(every_s: float) -> Schedule:
     """The checker's own: shown like any flow's; it is late once so many passes are missing."""
-    return Schedule(CHECKER, PLATFORM, _every(every_s), int(allowed_s(every_s)))
+    return Schedule(CHECKER, PLATFORM, _every(every_s), int(allowed_s(every_s) + BEAT_S))
 
 
 def allowed_s(every_s: float) -> float:

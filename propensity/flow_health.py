@@ -109,6 +109,10 @@ def state_of(schedule: Schedule, beats: Mapping[str, Beat], now: datetime) -> Fl
 def _state(schedule: Schedule, beats: Mapping[str, Beat], due: datetime | None, now: datetime) -> str:
     if schedule.cron is None:
         return "retired"
+    if schedule.flow == CHECKER:
+        # It looks all the time: what counts is how long ago it did.
+        last = beats.get(SUCCEEDED)
+        return "ok" if last is not None and now - last.at <= timedelta(seconds=schedule.grace_s) else "late"
     failed, good, started = beats.get(FAILED), beats.get(SUCCEEDED), beats.get(STARTED)
     if failed is not None and (good is None or good.at < failed.at):
         return "failed"

@@ -21,8 +21,8 @@ from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
-from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 
 
 @dataclass
