@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 
 from flows.catch_up import CaughtUp, catch_up
-from flows.deployments import platform_schedules, schedules
+from flows.deployments import Scheduled, platform_schedules, schedules
 from propensity.adapters.platform import Platform, platform
 from propensity.adapters.tell import alerting
 from propensity.errors import PropensityError
@@ -23,9 +23,9 @@ from propensity.flow_checks import Checked, check
 log = logging.getLogger("propensity.flows.health")
 
 
-def look(at: Platform) -> Checked:
-    """One look at everything. Raises a StoreError where the tables cannot be read."""
-    chosen = [*schedules(), *platform_schedules()]
+def look(at: Platform, deployments: Sequence[Scheduled] | None = None) -> Checked:
+    """One look at everything, or at these deployments. Raises a StoreError where the tables cannot be read."""
+    chosen = [*schedules(), *platform_schedules()] if deployments is None else deployments
     checked = check(at.heartbeats, alerting(at), [one.schedule for one in chosen], at.settings.checks_every_s)
     _catch_up(checked, {(one.flow, one.campaign): one.name for one in chosen})
     return checked
@@ -54,12 +54,12 @@ def told(checked: Checked) -> str:
     return f"{states}; open alerts of flows: {len(checked.raised)}, resolved: {len(checked.resolved)}, told: {sent}, not told: {failed}"
 
 
-def watch(at: Platform, stop: threading.Event) -> None:
+def watch(at: Platform, stop: threading.Event, deployments: Sequence[Scheduled] | None = None) -> None:
     """Look again and again until stopped."""
     before = ""
     while not stop.is_set():
         try:
-            line = told(look(at))
+            line = told(look(at, deployments))
             if line != before:
                 log.info(line)
             before = line
