@@ -61,7 +61,7 @@ def test_the_flows_say_what_is_due_late_and_failed(world: World) -> None:
     world.heartbeats.beat("1", CHECKER, PLATFORM, "succeeded", now)
     told = world.as_role("auditor").get("/v1/flows").json
     assert told["checker"] == {"last_look": now.isoformat(), "late": False}
-    states: dict[str, Any] = {(flow["flow"], flow["campaign"]): flow for flow in told["flows"]}
+    states: dict[tuple[str, str], dict[str, Any]] = {(flow["flow"], flow["campaign"]): flow for flow in told["flows"]}
     assert {key: flow["state"] for key, flow in states.items()} == {
         ("score", "term-deposit"): "failed", ("monitor", "small"): "late", ("retrain", "small"): "due",
     }  # fmt: skip

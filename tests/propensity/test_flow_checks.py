@@ -148,10 +148,15 @@ def test_after_an_outage_one_run_does_the_work_of_all_that_were_missed(world: Wo
 def test_a_person_may_run_it_again_and_an_old_window_serves_nothing(world: World) -> None:
     world.until(at(2, 7))
     done: list[int] = []
-    world.run(lambda: {"n": done.append(1)}, regular=False)
+
+    def work() -> dict[str, Any]:
+        done.append(1)
+        return {}
+
+    world.run(work, regular=False)
     assert world.state == "due"
-    world.run(lambda: {"n": done.append(1)})
-    world.run(lambda: {"n": done.append(1)}, automatic=False)
+    world.run(work)
+    world.run(work, automatic=False)
     assert len(done) == 3
     assert world.state == "ok"
 

@@ -99,7 +99,7 @@ class Letters:
     @property
     def messages(self) -> list[EmailMessage]:
         policy = email.policy.default
-        return [email.message_from_bytes(one.content or b"", policy=policy) for one in self.taken]  # type: ignore[misc, arg-type]
+        return [email.message_from_bytes(one.content or b"", policy=policy) for one in self.taken]  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -222,7 +222,8 @@ def test_a_dead_mail_server_does_not_keep_the_webhook_from_telling(hook: Hook) -
 
 
 def settings(**given: Any) -> Settings:
-    return Settings(**{name: SecretStr(value) if name.endswith(("_url", "_secret")) else value for name, value in given.items()})
+    typed: dict[str, Any] = {name: SecretStr(value) if name.endswith(("_url", "_secret")) else value for name, value in given.items()}
+    return Settings(**typed)
 
 
 ALL = {
