@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api import campaigns, docs_page, media, operations, outcomes, predictions, problems, promotions, records
+from api import alerts, campaigns, docs_page, flow_states, media, operations, outcomes, predictions, problems, promotions, records
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
@@ -36,6 +36,10 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("POST", "/v1/campaigns/<campaign>/approvals", promotions.post_approval),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
     ("GET", "/v1/caller", operations.get_caller),
+    ("GET", "/v1/alerts", alerts.list_alerts),
+    ("GET", "/v1/alerts/<alert_id>", alerts.get_alert),
+    ("POST", "/v1/alerts/<alert_id>/acknowledgements", alerts.acknowledge),
+    ("GET", "/v1/flows", flow_states.get_flows),
     ("GET", "/livez", operations.livez),
     ("GET", "/startupz", operations.startupz),
     ("GET", "/readyz", operations.readyz),

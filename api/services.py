@@ -17,8 +17,10 @@ from api.metrics import Metrics
 from api.models import LiveModels
 from api.rows import ListReader
 from api.tracing import Tracing
+from propensity.alerting import AlertStore
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
+from propensity.flow_health import HeartbeatStore
 from propensity.ports import OutcomeStore, PredictionLog
 
 
@@ -111,6 +113,7 @@ class Services:
         The Postgres behind both, for ``/readyz``.
     keys : ApiKeys
         Who may call.
+    alerts, heartbeats : the stores of alerts and of what flows did
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
     started : Event
@@ -129,6 +132,8 @@ class Services:
     outcomes: OutcomeStore
     database: Pingable
     keys: ApiKeys
+    alerts: AlertStore
+    heartbeats: HeartbeatStore
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = field(default_factory=RandomIds)
     draining: threading.Event = field(default_factory=threading.Event)

@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.promote import package_check, sync_alias
 from flows.shadow import shadow_into
 from propensity.adapters.platform import Platform, platform
+from propensity.adapters.recorded import recorded
 from propensity.campaigns import campaign
 from propensity.challenge import RollbackBound
 from propensity.comparison import BETTER, Comparison, Kind, compare
@@ -26,6 +27,7 @@ ACTOR = "compare"
 
 
 @flow(name="compare")
+@recorded("compare")
 def compare_models(campaign_name: str) -> dict[str, Any]:
     """Score in shadow what is missing, take the new champion back where it does worse than declared, promote a proven challenger.
 

@@ -14,6 +14,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from propensity.adapters.platform import Platform, platform
+from propensity.adapters.recorded import recorded
 from propensity.campaigns import all_campaigns, campaign
 from propensity.decisions import Shadowed, State, shadowed
 from propensity.errors import ModelError, StoreError
@@ -31,6 +32,7 @@ log = logging.getLogger("propensity.flows")
 
 
 @flow(name="shadow")
+@recorded("shadow")
 def shadow(campaign_name: str, sweep: bool = False) -> dict[str, Any]:
     """Score the requests that came since, with every model in shadow. ``sweep`` looks for missing ones from the beginning."""
     result = catch_up(campaign_name, sweep)

@@ -1,4 +1,4 @@
-"""The command line: ``propensity COMMAND``, from ingesting and training to scoring files, taking outcomes and making keys."""
+"""The command line: ``propensity COMMAND``, from ingesting data and training to scoring files and acknowledging an alert."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import keys, promotions
+from local import alert_commands, keys, promotions
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
     promotions.add_commands(command)
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
+    alert_commands.add_commands(commands)
     keys.add_commands(commands)
     return parser
 

@@ -13,10 +13,10 @@ from prefect.cache_policies import NO_CACHE
 from monitoring.job import CHANCE
 from monitoring.job import monitor as run_monitor
 from monitoring.job import performance as run_performance
-from propensity.adapters.alert_topics import publish
 from propensity.adapters.monitor_reads import read_rows
 from propensity.adapters.platform import platform
-from propensity.alerts import alert_of, to_message
+from propensity.adapters.recorded import recorded
+from propensity.adapters.tell import tell_run
 from propensity.campaigns import campaign
 from propensity.drift.alarms import ALARM, WATCH
 from propensity.ports import MonitorRun
@@ -26,6 +26,7 @@ log = logging.getLogger("propensity.flows")
 
 
 @flow(name="monitor")
+@recorded("monitor")
 def monitor(campaign_name: str, since: datetime | None = None, until: datetime | None = None) -> dict[str, Any]:
     """Compare predictions received in [since, until) with the training data.
 
@@ -64,7 +65,7 @@ def compare_window(campaign_name: str, since: datetime, until: datetime) -> dict
         until=until,
         rows=partial(read_rows, at.database),
     )
-    publish_alert(run, at.settings.alerts_topic_arn)
+    tell_run(at, run)
     return summary(run)
 
 
@@ -82,22 +83,8 @@ def measure_window(campaign_name: str, since: datetime, until: datetime) -> dict
         now=datetime.now(UTC),
         rows=partial(read_rows, at.database),
     )
-    publish_alert(run, at.settings.alerts_topic_arn)
+    tell_run(at, run)
     return summary(run)
-
-
-def publish_alert(run: MonitorRun, topic_arn: str) -> bool:
-    """Tell the topic of a run that somebody must hear of; whether there was something to tell and somewhere to tell it.
-
-    Where SNS does not answer, a StoreError: the task is tried again and finds the run recorded. Whoever hears of a run twice knows it by
-    its id.
-    """
-    alert = alert_of(run)
-    if alert is None or not topic_arn:
-        return False
-    publish(topic_arn, to_message(alert))
-    log.info(f"{run.campaign}: {run.kind} alert published, monitor run {run.run_id}")
-    return True
 
 
 def summary(run: MonitorRun) -> dict[str, Any]:

@@ -60,6 +60,7 @@ EVERY_ROLE = Access(frozenset(Role))
 SENDERS = Access(frozenset({Role.MARKETING, Role.OPERATOR}))
 OPERATORS = Access(frozenset({Role.OPERATOR}))
 OVERSEERS = Access(frozenset({Role.OPERATOR, Role.AUDITOR}))
+OPERATORS = Access(frozenset({Role.OPERATOR}))
 NOBODY = Access(frozenset())
 
 # The one table: the service enforces it, its description derives from it. A route that is not in it is closed to everybody.
@@ -80,6 +81,10 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("POST", "/v1/campaigns/{}/approvals"): OPERATORS,
         ("GET", "/v1/predictions/{}"): EVERY_ROLE,
         ("GET", "/v1/caller"): EVERY_ROLE,
+        ("GET", "/v1/alerts"): OVERSEERS,
+        ("GET", "/v1/alerts/{}"): OVERSEERS,
+        ("POST", "/v1/alerts/{}/acknowledgements"): OPERATORS,
+        ("GET", "/v1/flows"): OVERSEERS,
         ("GET", "/metrics"): OVERSEERS,
         ("GET", "/"): ANYBODY,
         ("GET", "/livez"): ANYBODY,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from api.openapi import examples
+from api.openapi.operating import operating_paths
 from api.openapi.parts import CSV, HTML, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
 from api.openapi.promotions import decision_body, page_parameters
 from api.openapi.requests import REPLY_FORMATS, model_parameter, outcomes_body, prediction_parameters, predictions_body
@@ -40,7 +41,8 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
     for name, campaign in campaigns.items():
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
         found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
-    return {**found, **_campaign_paths(list(campaigns)), **_promotion_paths(list(campaigns)), **_record_paths(), **_operation_paths()}
+    by_kind = (_campaign_paths(list(campaigns)), _promotion_paths(list(campaigns)), _record_paths(), operating_paths(_operation))
+    return {**found, **{path: told for part in by_kind for path, told in part.items()}, **_operation_paths()}
 
 
 def _post_predictions(name: str, campaign: Campaign) -> Json:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from api.codes import ROW_CODES
+from api.openapi.operating import operating_schemas
 from api.openapi.outcomes import outcome_counts, outcome_rules, outcome_summary
 from api.openapi.parts import (
     COUNT,
@@ -54,6 +55,7 @@ MONTHS: Json = said("first and last month, YYYY-MM", {"type": ["array", "null"],
 def schemas() -> Json:
     """Every schema that does not depend on a campaign."""
     return {
+        **operating_schemas(),
         "Policy": policy(),
         "PolicyUsed": record(
             {"kind": TEXT, "value": NUMBER},
