@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from propensity.campaign import Campaign
-from propensity.panels.boards import drift, flows, infrastructure, models, performance, predictions, quality, traffic, value
+from propensity.panels.boards import drift, flows, infrastructure, models, overview, performance, predictions, quality, traffic, value
 from propensity.panels.definition import Board
 
 
 def all_boards(campaigns: Mapping[str, Campaign]) -> tuple[Board, ...]:
     """Every board, in the order in which they are shown; bounds and money are those that the campaigns declare."""
-    return (
+    boards = (
         traffic.BOARD,
         predictions.BOARD,
         drift.board(campaigns),
@@ -22,3 +22,4 @@ def all_boards(campaigns: Mapping[str, Campaign]) -> tuple[Board, ...]:
         flows.BOARD,
         infrastructure.BOARD,
     )
+    return (overview.board(boards), *boards)

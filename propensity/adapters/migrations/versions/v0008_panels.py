@@ -82,7 +82,8 @@ create index service_sample_by_time on service_sample (since);
 
 # A score of exactly 1 belongs to the last tenth.
 _LIVE = """
-create view panels.prediction_live as
+-- Request by request; outside the schema that others may read.
+create view prediction_counts as
 select date_trunc('hour', r.received_at, 'UTC') as since, r.received_at, r.campaign, r.model_version, r.received, r.refused,
     r.answered, s.contacts, s.score_sum, s.contact_score_sum, s.score_tenths
 from prediction_request as r
@@ -100,7 +101,7 @@ _COUNT_PREDICTIONS = """
 select since, campaign, model_version, count(*) as requests, sum(received)::bigint as received, sum(refused)::bigint as refused,
     sum(answered)::bigint as predictions, sum(contacts)::bigint as contacts, sum(score_sum) as score_sum,
     sum(contact_score_sum) as contact_score_sum, array[{tenths}]::bigint[] as score_tenths
-from panels.prediction_live where {where} group by since, campaign, model_version"""
+from prediction_counts where {where} group by since, campaign, model_version"""
 # By request, and without a join of what unnest gives: the planner cannot know how many rows that is, and would compare each with each.
 _COUNT_OUTCOMES = """
 select o.since, o.campaign, o.status, date_trunc('day', r.received_at, 'UTC')::date as predicted_on, x.contact,
@@ -143,8 +144,8 @@ select run_id, campaign, kind, since, until, model_digest, snapshot_id, rows, re
     least(until, created_at) as at
 from monitor_run;
 create view panels.monitor_metrics as
-select m.run_id, r.campaign, r.kind, r.since, r.until, r.created_at, least(r.until, r.created_at) as at, m.position, m.column_name, m.metric, m.method, m.value, m.warn, m.alert,
-    m.verdict
+select m.run_id, r.campaign, r.kind, r.since, r.until, r.created_at, least(r.until, r.created_at) as at, m.position, m.column_name,
+    m.metric, m.method, m.value, m.warn, m.alert, m.verdict
 from monitor_metric as m join monitor_run as r using (run_id);
 create view panels.promotions as
 select campaign, sequence, action, model_digest, model_version, replaces, reasons, actor, created_at from promotion;
@@ -279,11 +280,8 @@ begin
     if exists (select from pg_roles where rolname = 'propensity_reader') then
         grant usage on schema panels to propensity_reader;
         grant select on all tables in schema panels to propensity_reader;
-        revoke all on panels.prediction_live from propensity_reader;
     end if;
 end $$;
--- Request by request, and so for the other views alone.
-revoke all on panels.prediction_live from propensity_app;
 revoke all on function panels.campaigns_seen() from public;
 """
 
