@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from propensity.access import ApiKey, KnownKeys, NewKey
 from propensity.errors import (
@@ -18,7 +19,18 @@ from propensity.errors import (
     PromotionConflict,
     RegistryUnavailable,
 )
-from propensity.ports import Json, LabelledPrediction, LoggedRequest, MonitorRun, Outcome, Promotion, StoredReply, TrainingRun
+from propensity.ports import (
+    Answer,
+    Failure,
+    Json,
+    LabelledPrediction,
+    LoggedRequest,
+    MonitorRun,
+    Outcome,
+    Promotion,
+    StoredReply,
+    TrainingRun,
+)
 from propensity.prediction_id import parse_prediction_id, prediction_id
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -317,3 +329,17 @@ class FakeModelRegistry:
     def _ask(self) -> None:
         if self.down:
             raise RegistryUnavailable("MLflow did not answer")
+
+
+class FakePanels:
+    """`propensity.ports.PanelReader`: every statement gives ``rows``, none unless a test says otherwise."""
+
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+        self.asked: list[str] = []
+        self.rows: list[tuple[Any, ...]] = []
+
+    def read(self, statements: Sequence[str]) -> list[Answer | Failure]:
+        self._database.ping()
+        self.asked += statements
+        return [Answer((), self.rows) for _ in statements]

@@ -80,7 +80,13 @@ def dashboard_of(board: Board, campaigns: Mapping[str, Campaign]) -> models.Dash
         .time("now-30d/d", "now")
         .with_variable(_campaign_variable(campaigns))
         .with_variable(_interval_variable())
-        .link(dashboard.DashboardLink("Boards").type(models.DashboardLinkType.DASHBOARDS).tags(["propensity"]).keep_time(True).include_vars(True))
+        .link(
+            dashboard.DashboardLink("Boards")
+            .type(models.DashboardLinkType.DASHBOARDS)
+            .tags(["propensity"])
+            .keep_time(True)
+            .include_vars(True)
+        )
     )
     for number, (panel, place) in enumerate(zip(board.panels, places(board.panels), strict=True), 1):
         made.with_panel(_panel(panel).id(number).grid_pos(place))
@@ -114,7 +120,14 @@ def _panel(panel: Panel) -> Drawn:
     drawn = _DRAW[panel.kind](panel)
     query = Query(panel.sql, "time_series" if panel.kind in SERIES else "table")
     source = common_models.DataSourceRef(SOURCE_TYPE, SOURCE_UID)
-    return drawn.title(panel.title).description(panel.says).datasource(source).with_target(_Target(query)).unit(UNITS[panel.unit]).no_value("no data")
+    return (
+        drawn.title(panel.title)
+        .description(panel.says)
+        .datasource(source)
+        .with_target(_Target(query))
+        .unit(UNITS[panel.unit])
+        .no_value("no data")
+    )
 
 
 def _lines(panel: Panel) -> timeseries.Panel:
@@ -129,7 +142,9 @@ def _lines(panel: Panel) -> timeseries.Panel:
 
 def _bars(_panel: Panel) -> timeseries.Panel:
     stacked = common.StackingConfig().mode(common_models.StackingMode.NORMAL)
-    return timeseries.Panel().draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).stacking(stacked).axis_soft_min(0)
+    return (
+        timeseries.Panel().draw_style(common_models.GraphDrawStyle.BARS).fill_opacity(80).line_width(0).stacking(stacked).axis_soft_min(0)
+    )
 
 
 def _every_row() -> common.ReduceDataOptions:

@@ -17,7 +17,13 @@ SPAN_S = 900
 
 def rules_of(alerts: Sequence[Alert], boards: Sequence[Board]) -> Json:
     """The file: one group, evaluated every minute."""
-    group = {"orgId": 1, "name": "propensity", "folder": "Propensity", "interval": "1m", "rules": [_rule(alert, boards) for alert in alerts]}
+    group = {
+        "orgId": 1,
+        "name": "propensity",
+        "folder": "Propensity",
+        "interval": "1m",
+        "rules": [_rule(alert, boards) for alert in alerts],
+    }
     return {"apiVersion": 1, "groups": [group]}
 
 

@@ -1,7 +1,7 @@
 """What a panel is: a title, a sentence, one SQL statement, and how its answer is to be read. Standard library only.
 
-Grafana's dashboards, the page /monitoring and the tests are made from the same definitions. SQL is written for Grafana's Postgres data source, with
-its macros (`propensity.panels.sql` says which), and reads views of the schema ``panels`` alone.
+Grafana's dashboards, the page /monitoring and the tests are made from the same definitions. SQL is written for Grafana's Postgres data
+source, with its macros (`propensity.panels.sql` says which), and reads views of the schema ``panels`` alone.
 """
 
 from __future__ import annotations
@@ -93,6 +93,8 @@ class Panel:
         Its name within the board, lower-case words joined by hyphens.
     says : str
         One or two sentences for people: what is shown, and what a reader must not take it for.
+    empty : str
+        What an answer without a row means.
     width : int
         Of Grafana's 24 columns.
     """
@@ -105,6 +107,7 @@ class Panel:
     sql: str
     columns: tuple[Column, ...] = ()
     bounds: Bounds | None = None
+    empty: str = "no data"
     width: int = 12
 
     def __post_init__(self) -> None:

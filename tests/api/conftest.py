@@ -21,7 +21,7 @@ from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
-from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePanels, FakePredictionLog, FakePromotionLedger
 
 
 @dataclass
@@ -133,7 +133,7 @@ def make_world() -> Callable[..., World]:
         models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
         api_keys, clock = FakeApiKeyStore(database), Clock()
         keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
-        services = Services(declared, models, log, outcomes, database, keys, clock=lambda: NOW)
+        services = Services(declared, models, log, outcomes, database, keys, clock=lambda: NOW, panels=FakePanels(database))
         app = watched(create_app(services), declared)
         world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock)
         world.key("operator", "operator")

@@ -54,6 +54,7 @@ NOT_STABLE = Panel(
     says="Every number of the newest run that reached a bound, with the bound that it reached: bounds grow where a window is small.",
     kind=Kind.TABLE,
     unit=Unit.NUMBER,
+    empty="no data: no column reached a bound, or nobody looked",
     columns=(
         Column("campaign"),
         Column("column_name"),

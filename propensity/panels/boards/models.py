@@ -31,6 +31,7 @@ DECISIONS = Panel(
     says="Promotions, refusals and rollbacks. A refusal is the gates at work: the live model stayed.",
     kind=Kind.BARS,
     unit=Unit.COUNT,
+    width=14,
     sql="""
 select $__timeGroup(created_at, '$interval') as time, action as metric, count(*)::float8 as value
 from panels.promotions where campaign in ($campaign) and $__timeFilter(created_at) group by 1, 2 order by 1, 2""",
@@ -41,6 +42,7 @@ COUNTS = Panel(
     says="In the span, by what was decided.",
     kind=Kind.STAT,
     unit=Unit.COUNT,
+    width=10,
     sql="""
 select action as metric, count(*)::float8 as value
 from panels.promotions where campaign in ($campaign) and $__timeFilter(created_at) group by 1 order by 1""",

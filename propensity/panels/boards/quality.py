@@ -21,6 +21,7 @@ MISSING = Panel(
     says="Share of the rows without a value, by column, in the newest monitoring run. The first fifteen that lack any.",
     kind=Kind.RANKED,
     unit=Unit.SHARE,
+    empty="no data: no value was missing, or nobody looked",
     sql="""
 with newest as (
     select distinct on (campaign) run_id from panels.monitor_runs

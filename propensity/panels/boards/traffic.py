@@ -54,7 +54,7 @@ with counted as (
     from panels.requests where kind = 'predictions' and $__timeFilter(since) group by 1
 )
 select time, metric, panels.quantile(share, counts, {_BOUNDS}) as value
-from counted cross join (values ('half', 0.5), ('95 %', 0.95), ('99 %', 0.99)) as asked (metric, share) order by 1, share""",
+from counted cross join (values ('50 %', 0.5), ('95 %', 0.95), ('99 %', 0.99)) as asked (metric, share) order by 1, share""",
 )
 REFUSED = Panel(
     key="refused",
@@ -63,13 +63,13 @@ REFUSED = Panel(
     kind=Kind.LINES,
     unit=Unit.SHARE,
     sql="""
-select $__timeGroup(since, '$interval') as time, status || 'xx' as metric,
-    (sum(requests) / sum(sum(requests)) over (partition by $__timeGroup(since, '$interval')))::float8 as value
-from (
-    select since, status, requests from panels.requests where $__timeFilter(since)
-    union all
-    select distinct since, failing, 0 from panels.requests cross join (values (4), (5)) as known (failing) where $__timeFilter(since)
-) as told group by 1, status order by 1, 2""",
+with counted as (
+    select $__timeGroup(since, '$interval') as time, sum(requests) as requests,
+        coalesce(sum(requests) filter (where status = 4), 0) as refused, coalesce(sum(requests) filter (where status = 5), 0) as failed
+    from panels.requests where $__timeFilter(since) group by 1
+)
+select time, metric, (case metric when '4xx' then refused else failed end / requests)::float8 as value
+from counted cross join (values ('4xx'), ('5xx')) as told (metric) where requests > 0 order by 1, 2""",
 )
 COMMITS = Panel(
     key="commits",
