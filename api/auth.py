@@ -1,7 +1,7 @@
 """Who is calling, and whether he may: the keys in memory, and the hook that asks for one before any route's own code runs.
 
-Identity comes from the header Authorization; on pages, where that is missing, from the cookie of a session that began with a key. What a proxy or
-a caller writes into any other header says nothing here.
+Identity comes from the header Authorization; on pages, where that is missing, from the cookie of a session that began with a key. What a
+proxy or a caller writes into any other header says nothing here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What this process counted, written to Postgres every minute, so that panels need no other store; and the log, counted ahead for them.
 
-No request waits for it, and a prediction does not depend on it: where Postgres does not answer, the counts stay and are written a minute later.
+No request waits for it, and no prediction depends on it: where Postgres does not answer, the counts stay and are written a minute
+later.
 """
 
 from __future__ import annotations

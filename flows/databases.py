@@ -25,7 +25,12 @@ DATABASES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 READABLE = "panels"
 READER = "propensity_reader"
 # A dashboard must not keep the log from its work, whatever somebody writes into a panel.
-READER_LIMITS = {"statement_timeout": "10s", "default_transaction_read_only": "on", "idle_in_transaction_session_timeout": "60s", "timezone": "UTC"}
+READER_LIMITS = {
+    "statement_timeout": "10s",
+    "default_transaction_read_only": "on",
+    "idle_in_transaction_session_timeout": "60s",
+    "timezone": "UTC",
+}
 ADMIN_URL = "PROPENSITY_ADMIN_URL"
 ADMIN_PASSWORD = "PROPENSITY_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 

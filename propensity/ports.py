@@ -299,7 +299,9 @@ class PanelReader(Protocol):
 
 @dataclass(frozen=True)
 class ServiceTraffic:
-    """Requests that a process answered: kind of address, first digit of the status, how many, their seconds together, and how many by duration."""
+    """Requests that a process answered: kind of address, first digit of the status, how many, their seconds together, and how many
+    by duration.
+    """
 
     kind: str
     status: int

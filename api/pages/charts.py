@@ -1,7 +1,8 @@
 """Charts as SVG without text and without scripts: axes and legends are HTML around it, so that everything fits every width.
 
-A plot is drawn in a square of 1,000 by 1,000 units that the page stretches; strokes keep their width. Each series has a class for its colour and
-dashes, ``s0`` to ``s5``, that legends share. Whoever hovers sees the values of a moment (``<title>``); whoever does not has the table behind the chart.
+A plot is drawn in a square of 1,000 by 1,000 units that the page stretches; strokes keep their width. Each series has a class for its
+colour and dashes, ``s0`` to ``s5``, that legends share. Whoever hovers sees the values of a moment (``<title>``); whoever does not has
+the table behind the chart.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ class _Frame:
 
 
 def series_of(rows: Sequence[tuple[float, str, float]]) -> tuple[Series, ...]:
-    """Rows ``time, metric, value`` by metric, sorted, so that a campaign has one colour everywhere; values that are no numbers are left out."""
+    """Rows ``time, metric, value`` by metric, sorted, so that a campaign has one colour everywhere; values that are no numbers are
+    left out.
+    """
     found: dict[str, dict[float, float]] = {}
     for seconds, metric, value in rows:
         if math.isfinite(value):
@@ -112,7 +115,7 @@ def swatch(style: str, *, filled: bool) -> Markup:
     """A piece of a series, for a legend."""
     if filled:
         square = '<svg class="swatch square" viewBox="0 0 10 10" aria-hidden="true"><rect class="fill {}" width="10" height="10"/></svg>'
-        return Markup(square).format(style)
+        return Markup(square).format(style)  # noqa: S704 - a constant
     return Markup('<svg class="swatch" viewBox="0 0 28 10" aria-hidden="true"><path class="line {}" d="M1 5H27"/></svg>').format(style)
 
 
@@ -172,8 +175,8 @@ def _line(series: Series, frame: _Frame) -> Markup:
 
 
 def _rect(style: str, x: float, y: float, width: float, height: float) -> Markup:
-    place = 'x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"'.format(x, y, max(width, 0), max(height, 0))
-    return Markup('<rect class="fill {}" {}/>').format(style, Markup(place))
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{max(height, 0):.1f}"'
+    return Markup('<rect class="fill {}" {}/>').format(style, Markup(place))  # noqa: S704 - numbers
 
 
 def _moments(series: Sequence[Series], unit: Unit, frame: _Frame, width_s: float) -> list[Markup]:

@@ -1,11 +1,12 @@
 """Sessions: whose key was typed in at the sign-in page, kept by the browser in a cookie that this service signs.
 
-The cookie holds a key's id and times, never the key. Each request looks the key up among those that are known, so that a session ends with its
-key, at once where it is revoked. It is good for an hour, which use prolongs, and for ten hours at most. The signature needs a secret: with one of the process'
-own, which is the default, a restart signs everybody out; several processes need the same one (``PROPENSITY_SESSION_SECRET``).
+The cookie holds a key's id and times, never the key. Each request looks the key up among those that are known, so that a session ends
+with its key, at once where that is revoked. It is good for an hour, which use prolongs, and for ten hours at most. The signature needs
+a secret: with one of the process' own, which is the default, a restart signs everybody out; several processes need the same one
+(``PROPENSITY_SESSION_SECRET``).
 
-The cookie is ``Secure``, ``HttpOnly`` and ``SameSite=Strict``, and opens pages alone, never ``/v1``. Every form carries a token made from the cookie that
-came with its page, so that no other site can send it.
+The cookie is ``Secure``, ``HttpOnly`` and ``SameSite=Strict``, and opens pages alone, never ``/v1``. Every form carries a token made
+from another such cookie, so that no other site can send it.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ class Sessions:
         _set(reply, COOKIE, "", 0)
 
     def form_token(self, reply_cookies: dict[str, str]) -> str:
-        """The token of a form on the page that is being made; where the browser holds no cookie to bind it to, ``reply_cookies`` gains one."""
+        """The token of a form on the page that is being made; where the browser holds no cookie to bind it to, ``reply_cookies`` gains
+        one.
+        """
         bound = request.cookies.get(FORM_COOKIE) or reply_cookies.setdefault(FORM_COOKIE, secrets.token_urlsafe(24))
         return self._mac(f"form|{bound}")
 

@@ -31,7 +31,8 @@ def get_sign_in(services: Services) -> Response:
 def post_sign_in(services: Services) -> Response:
     """Begin a session, and go on to the page that was wanted.
 
-    Raises UnsupportedMedia, Malformed, RateLimited, StoreError, and Unauthorized where the caller takes no HTML; a person sees the form again.
+    Raises UnsupportedMedia, Malformed, RateLimited, StoreError, and Unauthorized where the caller takes no HTML; a person sees the form
+    again.
     """
     sent = _form(services)
     wanted = _next(sent.get("next", ""))

@@ -30,7 +30,7 @@ class PostgresPanels:
         self._database = database
 
     def read(self, statements: Sequence[str], *, each_s: float = 2.0, all_s: float = 8.0) -> list[Answer | Failure]:
-        """The answer to each statement, in order. What takes longer than ``each_s`` seconds, or comes to its turn after ``all_s``, fails alone.
+        """The answer to each statement, in order. What takes longer than ``each_s`` seconds, or is not begun after ``all_s``, fails alone.
 
         Raises DatabaseUnavailable where Postgres does not answer at all.
         """

@@ -1,8 +1,8 @@
 """What somebody must hear of: alert rules over the same views, evaluated by Grafana.
 
-A statement gives rows ``time, metric, value``, one per thing that can be wrong, at the present time, and holds no ``$``: Grafana puts variables of its
-environment into provisioned files, and a dashboard's variables are not there. What monitoring itself finds (drift, a model that does worse) is told
-by the platform's own alerts as well; these rules also see that nothing is told at all.
+A statement gives rows ``time, metric, value``, one per thing that can be wrong, at the present time, and holds no ``$``: Grafana puts
+variables of its environment into provisioned files, and a dashboard's variables are not there. What monitoring itself finds (drift, a
+model that does worse) is told by the platform's own alerts as well; these rules also see that nothing is told at all.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Alert:
 
 
 _LATE = """
-select now() as time, p.campaign as metric, extract(epoch from now() - coalesce(max(r.created_at), min(p.created_at)))::float8 / 3600 as value
+select now() as time, p.campaign as metric,
+    extract(epoch from now() - coalesce(max(r.created_at), min(p.created_at)))::float8 / 3600 as value
 from (select campaign, min(created_at) as created_at from panels.promotions where action = 'promote' group by campaign) as p
 left join panels.monitor_runs as r on r.campaign = p.campaign
 where p.campaign in ({names}) group by p.campaign order by 2"""
@@ -90,10 +91,12 @@ from panels.requests where since > now() - interval '15 minutes' having sum(requ
         board="traffic",
         panel="latency",
         sql="""
-select now() as time, 'predictions' as metric, panels.quantile(0.95, counts, array[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
+select now() as time, 'predictions' as metric, panels.quantile(0.95, counts, array[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25,
     0.5, 1, 2.5, 5, 10, null]::float8[]) as value
 from (
-    select array[sum(slower_than[1]), sum(slower_than[2]), sum(slower_than[3]), sum(slower_than[4]), sum(slower_than[5]), sum(slower_than[6]),
+    select array[sum(slower_than[1]), sum(slower_than[2]), sum(slower_than[3]), sum(slower_than[4]), sum(slower_than[5]),
+        sum(slower_than[6]),
         sum(slower_than[7]), sum(slower_than[8]), sum(slower_than[9]), sum(slower_than[10]), sum(slower_than[11]), sum(slower_than[12]),
         sum(slower_than[13]), sum(slower_than[14]), sum(slower_than[15])]::bigint[] as counts
     from panels.requests where kind = 'predictions' and since > now() - interval '15 minutes' having sum(requests) > 0
@@ -120,7 +123,7 @@ def _of_campaigns(names: str) -> tuple[Alert, ...]:
             key="drift",
             title="Customers have drifted",
             says="The newest monitoring run of a campaign has the verdict drift.",
-            runbook="Open the run's report, see which columns differ; if customers really changed, retrain: the gates decide about the rest.",
+            runbook="Open the run's report, see which columns differ; if customers really changed, retrain: the gates decide.",
             above=1.5,
             for_minutes=0,
             board="drift",
@@ -142,7 +145,7 @@ def _of_campaigns(names: str) -> tuple[Alert, ...]:
             key="silent",
             title="A campaign has fallen silent",
             says="A campaign that was scored within the last week has no prediction for a day.",
-            runbook="Ask who posts its lists; look for refused requests under traffic, and at the flow score where files come by the inbox.",
+            runbook="Ask who posts its lists; look for refused requests under traffic, and at the flow score for files.",
             above=0.5,
             for_minutes=60,
             board="predictions",
@@ -168,7 +171,7 @@ _DATABASE = (
         key="connections",
         title="Postgres is running out of connections",
         says="More than 90 % of the connections that Postgres allows are open.",
-        runbook="Count the service's processes: each holds as many connections as threads and two more. Lower one, or raise the database's size.",
+        runbook="Count the service's processes: each holds three connections more than threads. Lower one, or enlarge the database.",
         above=0.9,
         for_minutes=5,
         board="infrastructure",

@@ -21,7 +21,16 @@ from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
-from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePanels, FakePredictionLog, FakePromotionLedger
+from tests.fakes import (
+    NOW,
+    FakeApiKeyStore,
+    FakeDatabase,
+    FakeObjectStore,
+    FakeOutcomeStore,
+    FakePanels,
+    FakePredictionLog,
+    FakePromotionLedger,
+)
 
 
 @dataclass

@@ -39,7 +39,7 @@ from tests.api.conftest import FIRST_PARSE
 from tests.api.contract import watched
 from tests.builders import tiny_campaign, tiny_columns, tiny_snapshot, train_fast
 
-SECRET = "a secret that is long enough for any session"  # noqa: S105
+SECRET = "a secret that is long enough for any session"
 DAYS = 12
 
 
@@ -174,7 +174,8 @@ def _backdate(urls: DatabaseUrls, days: int) -> None:
                 select request_id, received_at, row_number() over (partition by campaign order by received_at) - 1 as day
                 from prediction_request
             )
-            update prediction_request as r set received_at = date_trunc('day', now(), 'UTC') + interval '30 seconds' - make_interval(days => %s - day::integer)
+            update prediction_request as r set received_at = date_trunc('day', now(), 'UTC') + interval '30 seconds' - make_interval(days
+            => %s - day::integer)
             from ordered where ordered.request_id = r.request_id""",
             (days - 1,),
         )

@@ -1,4 +1,6 @@
-"""Every panel's SQL, macros and variables expanded, on a Postgres that the platform filled; its numbers are those of the log, to the unit."""
+"""Every panel's SQL, macros and variables expanded, on a Postgres that the platform filled; its numbers are those of the log,
+to the unit.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,10 @@ def test_a_panel_of_an_empty_span_has_no_row_of_the_past(connection: psycopg.Con
 
 def test_predictions_are_those_of_the_log(platform: Filled, connection: psycopg.Connection) -> None:
     predicted = {name: sum(reply["counts"]["scored"] for reply in replies) for name, replies in platform.replies.items()}
-    contacts = {name: sum(p["decision"] == "contact" for reply in replies for p in reply["predictions"]) for name, replies in platform.replies.items()}
+    contacts = {
+        name: sum(p["decision"] == "contact" for reply in replies for p in reply["predictions"])
+        for name, replies in platform.replies.items()
+    }
     scores = [p["score"] for replies in platform.replies.values() for reply in replies for p in reply["predictions"]]
     assert dict(answer(connection, "predictions/predictions")) == predicted
     assert sum(value for _, _, value in answer(connection, "predictions/over-time")) == sum(predicted.values())
@@ -106,7 +111,7 @@ def test_outcomes_and_money_are_those_of_the_log(platform: Filled, connection: p
         assert sum(value for *_, value in answer(connection, "value/known-over-time", asked(name))) == pytest.approx(float(profit))
         calibration = answer(connection, "performance/calibration", asked(name))
         assert (sum(r[2] for r in calibration), sum(r[3] for r in calibration)) == (len(labels), sum(labels))
-        (told,) = [row for row in answer(connection, "quality/rows", asked(name))]
+        (told,) = answer(connection, "quality/rows", asked(name))
         refused = sum(reply["counts"]["refused"] for reply in platform.replies[name])
         assert told == (name, len(every) + refused, len(every), refused, len(labels) + 3, len(labels), 3)
 

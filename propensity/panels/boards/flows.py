@@ -8,7 +8,7 @@ from propensity.panels.definition import Board, Bounds, Column, Kind, Panel, Uni
 SINCE_MONITORING = Panel(
     key="since-monitoring",
     title="Hours since monitoring looked",
-    says="Since the newest run of each campaign, whatever the span. It runs daily: 25 hours are worth a look, 49 mean that a day was missed.",
+    says="Since the newest run of each campaign, whatever the span. It runs daily: 25 hours are worth a look, at 49 a day was missed.",
     kind=Kind.STAT,
     unit=Unit.HOURS,
     bounds=Bounds(25, 49),
@@ -51,7 +51,8 @@ select flow, campaign, (array_agg(period order by finished_at desc))[1] as perio
 from (
     select flow, campaign, period, finished_at from panels.flow_periods where campaign in ($campaign)
     union all
-    select 'monitor ' || kind, campaign, to_char(since at time zone 'UTC', 'YYYY-MM-DD') || ' to ' || to_char(until at time zone 'UTC', 'YYYY-MM-DD'), created_at
+    select 'monitor ' || kind, campaign,
+        to_char(since at time zone 'UTC', 'YYYY-MM-DD') || ' to ' || to_char(until at time zone 'UTC', 'YYYY-MM-DD'), created_at
     from panels.monitor_runs where campaign in ($campaign)
 ) as done group by 1, 2 order by 1, 2""",
 )

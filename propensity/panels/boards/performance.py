@@ -47,7 +47,8 @@ CONVERSION = Panel(
     kind=Kind.LINES,
     unit=Unit.SHARE,
     sql=f"""
-select predicted_on::timestamp at time zone 'UTC' as time, campaign || case when contact then ', to be contacted' else ', others' end as metric,
+select predicted_on::timestamp at time zone 'UTC' as time, campaign || case when contact then ', to be contacted' else ', others' end as
+    metric,
     (sum(conversions) / sum(outcomes))::float8 as value
 from panels.outcomes where {_KNOWN} group by 1, 2 order by 1, 2""",
 )
@@ -87,5 +88,5 @@ def board(campaigns: Mapping[str, Campaign]) -> Board:
         bounds=Bounds(max(gates), min(0.5, max(gates)), low_is_bad=True) if gates else None,
         sql=_OF_RUNS.format(metric="roc_auc"),
     )
-    says = "How good the predictions were, as far as outcomes are known. Where only contacted customers have outcomes, it is told of those alone."
+    says = "How good the predictions were, as far as outcomes are known. Where only contacted customers have outcomes, this is about those."
     return Board("performance", "Performance", says, (auc, CALIBRATION_GAP, COVERAGE, CONVERSION, CALIBRATION))

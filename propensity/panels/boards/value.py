@@ -79,15 +79,16 @@ def _more(economics: str) -> tuple[Panel, ...]:
         unit=Unit.MONEY,
         sql=f"""
 {economics}
-select predicted_on::timestamp at time zone 'UTC' as time, campaign || ', ' || currency as metric, sum(conversions * worth - outcomes * cost)::float8 as value
+select predicted_on::timestamp at time zone 'UTC' as time, campaign || ', ' || currency as metric,
+    sum(conversions * worth - outcomes * cost)::float8 as value
 from panels.outcomes join economics using (campaign)
 where {_KNOWN} group by 1, 2 order by 1, 2""",
     )
     in_full = Panel(
         key="in-full",
         title="In full",
-        says="Both sides of the account. Expected of known: what the scores promised of those whose outcome is known; compare it with known "
-        "profit.",
+        says="Both sides of the account. Expected of known: what the scores promised of those whose outcome is known; compare it with "
+        "known profit.",
         kind=Kind.TABLE,
         unit=Unit.MONEY,
         width=24,

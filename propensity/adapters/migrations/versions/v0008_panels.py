@@ -63,7 +63,7 @@ create table service_minute (
     primary key (process, since, kind, status)
 );
 comment on column service_minute.status is 'its first digit';
-comment on column service_minute.slower_than is 'requests by duration: up to 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500 ms, 1, 2.5, 5, 10 s, longer';
+comment on column service_minute.slower_than is 'by duration: up to 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500 ms, 1, 2.5, 5, 10 s, longer';
 create index service_minute_by_time on service_minute (since);
 create table service_sample (
     process uuid not null,
