@@ -34,7 +34,6 @@ UNITS: Mapping[Unit, str] = {
     Unit.TIME: "dateTimeAsIso",
 }
 VERDICTS = {"stable": ("green", "stable"), "warning": ("orange", "warning"), "drift": ("red", "drift"), "no_data": ("text", "no data")}
-Drawn = stat.Panel | gauge.Panel | table.Panel | barchart.Panel | timeseries.Panel
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,8 @@ def _interval_variable() -> dashboard.CustomVariable:
     return dashboard.CustomVariable("interval").label("Interval").values(",".join(INTERVALS)).current(default).allow_custom_value(False)
 
 
-def _panel(panel: Panel) -> Drawn:
-    drawn = _DRAW[panel.kind](panel)
+def _panel(panel: Panel) -> Any:
+    drawn: Any = _DRAW[panel.kind](panel)
     query = Query(panel.sql, "time_series" if panel.kind in SERIES else "table")
     source = common_models.DataSourceRef(SOURCE_TYPE, SOURCE_UID)
     return (

@@ -47,8 +47,8 @@ CONVERSION = Panel(
     kind=Kind.LINES,
     unit=Unit.SHARE,
     sql=f"""
-select predicted_on::timestamp at time zone 'UTC' as time, campaign || case when contact then ', to be contacted' else ', others' end as
-    metric,
+select predicted_on::timestamp at time zone 'UTC' as time,
+    campaign || case when contact then ', to be contacted' else ', others' end as metric,
     (sum(conversions) / sum(outcomes))::float8 as value
 from panels.outcomes where {_KNOWN} group by 1, 2 order by 1, 2""",
 )
