@@ -22,7 +22,7 @@ class Browser:
     """A person's browser: keeps cookies, takes HTML, sends forms from the pages that they stand on."""
 
     def __init__(self, world: World) -> None:
-        self.client = world.app.test_client()
+        self.client: Any = world.app.test_client()
 
     def get(self, address: str) -> Any:
         return self.client.get(address, headers=HTML, base_url=BASE)

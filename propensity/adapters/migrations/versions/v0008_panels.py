@@ -103,6 +103,7 @@ select since, campaign, model_version, count(*) as requests, sum(received)::bigi
     sum(contact_score_sum) as contact_score_sum, array[{tenths}]::bigint[] as score_tenths
 from prediction_counts where {where} group by since, campaign, model_version"""
 # By request, and without a join of what unnest gives: the planner cannot know how many rows that is, and would compare each with each.
+# Nor does it know how little is not counted yet: left to itself, it reads the whole log for it; offset 0 makes it look up each request.
 _COUNT_OUTCOMES = """
 select o.since, o.campaign, o.status, date_trunc('day', r.received_at, 'UTC')::date as predicted_on, x.contact,
     least(9, floor(10 * x.score))::integer as score_tenth, sum(x.outcomes)::bigint as outcomes, sum(x.conversions)::bigint as conversions,
@@ -112,7 +113,9 @@ from (
         array_agg(label) as labels
     from outcome where {where} group by request_id, date_trunc('hour', received_at, 'UTC'), campaign, status
 ) as o
-left join prediction_request as r on r.request_id = o.request_id
+left join lateral (
+    select received_at, scores, contact from prediction_request where request_id = o.request_id offset 0
+) as r on true
 cross join lateral (
     select max(u.score) as score, bool_or(u.contact) as contact, count(u.label) as outcomes, count(*) filter (where u.label) as conversions
     from (
