@@ -16,7 +16,7 @@ from api.pages.words import judged, told
 from propensity.campaign import Campaign
 from propensity.errors import Malformed, StoreError
 from propensity.panels import all_boards
-from propensity.panels.definition import SERIES, Board, Kind, Panel
+from propensity.panels.definition import NUMERIC, SERIES, Board, Kind, Panel, Unit
 from propensity.panels.sql import INTERVALS, Asked, expand
 from propensity.ports import Answer, Failure
 
@@ -50,10 +50,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: ``level`` colours a verdict."""
+    """A cell of a table: ``place`` is the class that says how it stands (``right``, ``time``), ``level`` colours a verdict."""
 
     text: str
-    right: bool
+    place: str = ""
     level: str = ""
 
 
@@ -167,7 +167,7 @@ def _series(panel: Panel, answer: Answer, asked: Asked) -> Shown:
     )
     times = sorted({at for one in series for at in one.values}, reverse=True)
     rows = [
-        [Cell(f"{_time(at):%Y-%m-%d %H:%M}", right=False), *(Cell(told(one.values.get(at), panel.unit), right=True) for one in series)]
+        [Cell(f"{_time(at):%Y-%m-%d %H:%M}", "time"), *(Cell(told(one.values.get(at), panel.unit), "right") for one in series)]
         for at in times[:_LINES_SHOWN]
     ]
     return Shown(panel, chart=chart, head=["time (UTC)", *(one.name for one in series)], rows=rows)
@@ -178,8 +178,8 @@ def _table(panel: Panel, answer: Answer) -> Shown:
         [
             Cell(
                 told(value, column.unit),
-                right=not isinstance(value, str | datetime | None),
-                level=str(value) if column.unit == "verdict" else "",
+                "right" if column.unit in NUMERIC else "time" if column.unit is Unit.TIME else "",
+                str(value) if column.unit is Unit.VERDICT else "",
             )
             for value, column in zip(row, panel.columns, strict=True)
         ]
