@@ -11,6 +11,7 @@ from api.replies import json_reply
 from api.services import Services
 from propensity.access import Role
 from propensity.calibration import Calibration
+from propensity.decision import CONTACT, LEAVE
 from propensity.errors import NotFound, PropensityError
 from propensity.explain import Reason
 from propensity.features import Encoding
@@ -55,7 +56,7 @@ def _record(services: Services, logged: LoggedRequest, at: int, wanted: str) -> 
         "source": logged.source,
         "caller": logged.caller,
         "score": float(logged.scores[at]),
-        "decision": "contact" if logged.contact[at] else "leave",
+        "decision": CONTACT if logged.contact[at] else LEAVE,
         "policy": logged.policy,
         "model": {"version": logged.model_version, "digest": logged.model_digest},
         "declaration": {

@@ -8,14 +8,15 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from api import media
 from api.bodies import MAX_ROWS
 from api.replies import encode, errors_json
 from api.rows import CheckedPost, shown
-from propensity.decision import as_json
+from propensity.decision import BANDS, CONTACT, LEAVE, as_json
 from propensity.explain import Reason
-from propensity.list_writers import write_arrow, write_csv, write_ndjson, write_parquet
+from propensity.list_writers import Coded, Values, write_arrow, write_csv, write_ndjson, write_parquet
 from propensity.scoring import ScoredList
 
 CENT = Decimal("0.01")
@@ -43,28 +44,23 @@ class ExplainedPrediction(Prediction, gc=False):
 
 def scored_reply(request_id: str, post: CheckedPost, scored: ScoredList, *, wanted: str, reasons: bool) -> bytes:
     """The body of a reply in the media type ``wanted``."""
+    head = _head(request_id, post, scored)
+    if wanted in (media.CSV, media.ARROW, media.PARQUET):
+        arrays = _arrays(request_id, scored, reasons=reasons)
+        if wanted == media.CSV:
+            return write_csv(arrays, scored.issues)
+        write = write_arrow if wanted == media.ARROW else write_parquet
+        return write(arrays, {**head, **errors_json(scored.issues, len(scored.issues))})
+    kind = ExplainedPrediction if reasons else Prediction
     columns = _columns(request_id, scored)
     if reasons:
         columns.append(scored.reasons)
-    kind = ExplainedPrediction if reasons else Prediction
-    head = _head(request_id, post, scored)
-    if wanted == media.JSON:
-        if post.columnar:
-            answers: dict[str, Any] = {"columns": dict(zip(kind.__struct_fields__, columns, strict=True))}
-        else:
-            answers = {"predictions": list(map(kind, *columns))}
-        return encode({**head, **answers, **errors_json(scored.issues)})
-    by_name: dict[str, Any] = dict(zip(kind.__struct_fields__, columns, strict=True))
+    if wanted == media.JSON and not post.columnar:
+        return encode({**head, "predictions": list(map(kind, *columns)), **errors_json(scored.issues)})
+    by_name = dict(zip(kind.__struct_fields__, columns, strict=True))
     if wanted == media.NDJSON:
         return write_ndjson(by_name, scored.issues, head)
-    if reasons:
-        by_name["reasons"] = ["; ".join(reason.text for reason in why) for why in scored.reasons]
-    by_name |= {"row": scored.table.rows, "score": scored.scores}
-    by_name |= {"rank": scored.decision.rank, "expected_profit": scored.decision.expected_profit}
-    if wanted == media.CSV:
-        return write_csv(by_name, scored.issues)
-    write = write_arrow if wanted == media.ARROW else write_parquet
-    return write(by_name, {**head, **errors_json(scored.issues, len(scored.issues))})
+    return encode({**head, "columns": by_name, **errors_json(scored.issues)})
 
 
 def _head(request_id: str, post: CheckedPost, scored: ScoredList) -> dict[str, Any]:
@@ -93,14 +89,36 @@ def _head(request_id: str, post: CheckedPost, scored: ScoredList) -> dict[str, A
 def _columns(request_id: str, scored: ScoredList) -> list[Sequence[Any]]:
     """The fields of `Prediction`, by column, in the order sent."""
     decision, table = scored.decision, scored.table
-    before = request_id + "."
     return [
         table.rows.tolist(),
         table.ids,
-        [before + position for position in _POSITIONS[: len(table)]],
+        _prediction_ids(request_id, len(table)),
         scored.scores.tolist(),
-        ["contact" if contact else "leave" for contact in decision.contact.tolist()],
+        [CONTACT if contact else LEAVE for contact in decision.contact.tolist()],
         scored.bands,
         decision.rank.tolist(),
         decision.expected_profit.tolist(),
     ]
+
+
+def _prediction_ids(request_id: str, n: int) -> list[str]:
+    before = request_id + "."
+    return [before + position for position in _POSITIONS[:n]]
+
+
+def _arrays(request_id: str, scored: ScoredList, *, reasons: bool) -> dict[str, Values]:
+    """The same columns as arrays, for the formats of tables, in which reasons are a text."""
+    decision = scored.decision
+    columns: dict[str, Values] = {
+        "row": scored.table.rows,
+        "customer_id": scored.table.ids,
+        "prediction_id": _prediction_ids(request_id, len(scored.table)),
+        "score": scored.scores,
+        "decision": Coded((LEAVE, CONTACT), decision.contact.view(np.int8)),
+        "band": Coded(BANDS, scored.band_positions),
+        "rank": decision.rank,
+        "expected_profit": decision.expected_profit,
+    }
+    if reasons:
+        columns["reasons"] = ["; ".join(reason.text for reason in why) for why in scored.reasons]
+    return columns

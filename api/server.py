@@ -22,6 +22,8 @@ from waitress.server import create_server
 
 from api.channel import Admission, Channel, wake_where_needed
 from api.media import MAX_BODY_BYTES
+from api.memory import GiveBack
+from api.workers import Workers
 from propensity.errors import SettingsInvalid
 
 CONNECTION_LIMIT = 10_000
@@ -59,13 +61,14 @@ class Server:
         self._draining = draining
         self._ended = False
         self._drain_s = drain_s
+        self._give_back = GiveBack()
         self._server = _listen(app, host, port, threads, self._map)
         self._server.channel_class = Channel
-        dispatcher = self._server.task_dispatcher
-        self.admission = Admission(draining, queue=lambda: dispatcher.queue)
+        workers = self._server.task_dispatcher
+        self.admission = Admission(draining, queue=lambda: workers.queue)
         self._server.admission = self.admission
         self._server.pull_trigger = partial(wake_where_needed, self._server.pull_trigger)
-        self._server.add_task = lambda channel: channel.put_in_line(dispatcher.add_task)
+        self._server.add_task = lambda channel: channel.put_in_line(workers.add_task)
 
     @property
     def address(self) -> str:
@@ -99,6 +102,7 @@ class Server:
         self.admission.loop = threading.get_ident()
         while not self._draining.is_set():
             self._poll(LOOP_S)
+            self._give_back.after(self.in_flight > 0)
             if self.waiting > 1:
                 time.sleep(PAUSE_S)
         return self._drain()
@@ -143,7 +147,7 @@ def _listen(app: Callable[..., Any], host: str, port: int, threads: int, channel
         app,
         map=channels,
         sockets=[_bound(host, port)],
-        threads=threads,
+        _dispatcher=Workers(threads),
         ident=None,
         # One request is read ahead: without it the main loop spins while workers wait for the log.
         channel_request_lookahead=1,

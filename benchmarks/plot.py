@@ -44,7 +44,7 @@ def _bars(axis: Any, names: Sequence[str], values: Sequence[float], labels: Sequ
     axis.set_title(title, fontsize=9, color=INK, loc="left")
     axis.set_xticks([])
     axis.spines[["top", "right", "bottom"]].set_visible(False)
-    axis.set_xlim(0, max([*values, 1e-9]) * 1.45)
+    axis.set_xlim(0, max([*values, 1e-9]) * 1.8)
     for at, (value, label) in enumerate(zip(values, labels, strict=True)):
         axis.text(value, at, f" {label}", va="center", fontsize=8, color=INK)
 
@@ -71,6 +71,6 @@ def _cost(axis: Any, report: Report) -> None:
     pairs = sorted([*ours, *peers], key=lambda pair: pair[1])
     names, values = [name for name, _ in pairs], [value for _, value in pairs]
     labels = [f"{number(v)} ({v / limit:.1f} x model)" if limit else number(v) for v in values]
-    _bars(axis, names, values, labels, f"{rows:,} rows a request\nserver CPU, µs a customer")
+    _bars(axis, names, values, labels, f"{rows:,} rows a request: server CPU\nµs a customer; dashed: the model")
     if limit:
         axis.axvline(limit, color=INK, linewidth=1, linestyle="--")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from propensity.errors import CampaignError
 from propensity.recipe import Lift, Recipe
@@ -23,6 +23,7 @@ MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 LARGEST = 3e38
 MOST_VALUES = 32_767
 LARGEST_BUDGET = 1e12
+MOST_CALLS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +144,28 @@ class Economics:
         return float(self.contact_cost / self.conversion_value)
 
 
-PolicyKind = Literal["profit", "top_share", "budget", "threshold"]
+PolicyKind = Literal["profit", "top_share", "budget", "threshold", "calls", "recall"]
+# The largest value of each kind; the smallest is 0, and a kind with None takes no value.
+POLICY_VALUES: Mapping[PolicyKind, float | None] = {
+    "profit": None,
+    "top_share": 1,
+    "budget": LARGEST_BUDGET,
+    "threshold": 1,
+    "calls": MOST_CALLS,
+    "recall": 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Whom to contact.
 
-    ``profit``: everyone whose expected profit is positive. ``top_share``: the best ``value`` (0 to 1) of the list.
-    ``budget``: as many of the best as ``value`` (money) pays for, while they are profitable. ``threshold``: a score of at least ``value``.
+    ``profit``: everyone whose expected profit is positive.
+    ``top_share``: the best ``value`` (0 to 1) of the list.
+    ``budget``: as many of the best as ``value`` (money) pays for, while they are profitable.
+    ``calls``: at most ``value`` of the best, while they are profitable.
+    ``recall``: as few of the best as hold the share ``value`` (0 to 1) of all expected conversions.
+    ``threshold``: a score of at least ``value``.
     """
 
     kind: PolicyKind = "profit"
@@ -367,13 +381,24 @@ def _bound_problems(c: Campaign) -> Iterator[str]:
 
 
 def _policy_problems(policy: Policy) -> Iterator[str]:
-    if policy.kind not in get_args(PolicyKind):
-        yield f"policy {policy.kind!r}: kinds are {', '.join(get_args(PolicyKind))}"
-    elif (policy.kind == "profit") != (policy.value is None):
+    if policy.kind not in POLICY_VALUES:
+        yield f"policy {policy.kind!r}: kinds are {', '.join(POLICY_VALUES)}"
+        return
+    if (POLICY_VALUES[policy.kind] is None) != (policy.value is None):
         yield f"policy {policy.kind!r}: a value belongs to every policy but profit"
-    elif policy.value is not None and not 0 <= policy.value <= (LARGEST_BUDGET if policy.kind == "budget" else 1):
-        kind = "an amount of money from 0" if policy.kind == "budget" else "a number from 0 to 1"
-        yield f"policy {policy.kind!r}: the value must be {kind}"
+    elif policy.value is not None and not value_fits(policy.kind, policy.value):
+        yield f"policy {policy.kind!r}: the value must be {value_allowed(policy.kind)}"
+
+
+def value_fits(kind: PolicyKind, value: float) -> bool:
+    """Whether a policy of that kind can have this value."""
+    top = POLICY_VALUES[kind]
+    return top is not None and 0 <= value <= top and (kind != "calls" or value == int(value))
+
+
+def value_allowed(kind: PolicyKind) -> str:
+    """What the value of a policy may be, in words."""
+    return {"budget": "an amount of money from 0", "calls": "a whole number from 0"}.get(kind, "a number from 0 to 1")
 
 
 def _calendar_problems(c: Campaign) -> Iterator[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from propensity.campaign import LARGEST_BUDGET, Economics, Policy, PolicyKind
+from propensity.campaign import POLICY_VALUES, Economics, Policy, value_allowed, value_fits
 from propensity.errors import Malformed
 
 FloatArray = npt.NDArray[np.float64]
 BANDS = ("high", "medium", "low")
+CONTACT, LEAVE = "contact", "leave"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def decide(scores: FloatArray, policy: Policy, economics: Economics) -> Decision
     rank = np.empty(n, dtype=np.int64)
     rank[order] = np.arange(1, n + 1)
     profit = expected_profit(scores, economics)
-    return Decision(contacts(scores, profit, rank, n, policy, economics), rank, profit)
+    limit = None if by_row(policy) else rank_limit(policy, economics, n, lambda: scores[order])
+    return Decision(contacts(scores, profit, rank, limit, policy), rank, profit)
 
 
 def expected_profit(scores: FloatArray, economics: Economics) -> FloatArray:
@@ -64,19 +67,47 @@ def by_row(policy: Policy) -> bool:
     return policy.kind in ("profit", "threshold")
 
 
-def contacts(
-    scores: FloatArray, profit: FloatArray, rank: npt.NDArray[np.int64] | None, n: int, policy: Policy, economics: Economics
-) -> npt.NDArray[np.bool_]:
-    """Whom to contact among some rows of a list of ``n``. Their ranks in it may be None where the policy decides by row."""
+def rank_limit(policy: Policy, economics: Economics, n: int, best_first: Callable[[], FloatArray]) -> int:
+    """The last rank that a policy which ranks may contact.
+
+    Parameters
+    ----------
+    n : int
+        Scored rows of the list.
+    best_first : callable
+        Gives all their scores in descending order, shape (n,); asked for by those policies alone that need them.
+    """
     given = policy.value or 0.0
+    if policy.kind == "top_share":
+        return int(np.floor(given * n + 1e-9))
+    if policy.kind == "recall":
+        return _recall_rows(best_first(), given)
+    return int(given) if policy.kind == "calls" else int(np.floor(given / float(economics.contact_cost) + 1e-9))
+
+
+def _recall_rows(best_first: FloatArray, target: float) -> int:
+    """How many of the best hold the share ``target`` of all expected conversions. Right only where scores are calibrated."""
+    if not len(best_first) or target <= 0:
+        return 0
+    reached = np.cumsum(best_first)
+    # The last sum is the total: rounding must not ask for more rows than there are.
+    return int(np.searchsorted(reached, min(target * reached[-1], reached[-1]))) + 1
+
+
+def contacts(
+    scores: FloatArray, profit: FloatArray, rank: npt.NDArray[np.int64] | None, limit: int | None, policy: Policy
+) -> npt.NDArray[np.bool_]:
+    """Whom to contact among some rows of a list. Their ranks in it, and the last of them that may be contacted (`rank_limit`), are None
+    where the policy decides by row.
+    """
     if policy.kind == "profit":
         return profit > 0
     if policy.kind == "threshold":
-        return scores >= given
+        return scores >= (policy.value or 0.0)
     assert rank is not None, "this policy decides by rank"
-    if policy.kind == "top_share":
-        return rank <= int(np.floor(given * n + 1e-9))
-    return (rank <= int(np.floor(given / float(economics.contact_cost) + 1e-9))) & (profit > 0)
+    assert limit is not None, "and up to one"
+    best = rank <= limit
+    return best if policy.kind in ("top_share", "recall") else best & (profit > 0)
 
 
 def bands(scores: FloatArray, economics: Economics) -> list[str]:
@@ -98,18 +129,17 @@ def parse_policy(sent: object, default: Policy) -> Policy:
     """
     if sent is None:
         return default
-    kinds = get_args(PolicyKind)
-    if not isinstance(sent, dict) or sent.get("kind") not in kinds or set(sent) - {"kind", "value"}:
-        raise Malformed(f'policy must look like {{"kind": "top_share", "value": 0.3}}; kinds are {", ".join(kinds)}')
-    kind, value = sent["kind"], sent.get("value")
-    if kind == "profit":
+    named = sent.get("kind") if isinstance(sent, dict) else None
+    kind = next((kind for kind in POLICY_VALUES if kind == named), None)
+    if kind is None or not isinstance(sent, dict) or set(sent) - {"kind", "value"}:
+        raise Malformed(f'policy must look like {{"kind": "top_share", "value": 0.3}}; kinds are {", ".join(POLICY_VALUES)}')
+    value = sent.get("value")
+    if POLICY_VALUES[kind] is None:
         if value is not None:
-            raise Malformed("the policy profit takes no value")
-        return Policy("profit")
-    top = LARGEST_BUDGET if kind == "budget" else 1.0
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= top:
-        unit = "an amount of money from 0" if kind == "budget" else "a number from 0 to 1"
-        raise Malformed(f"the policy {kind} needs a value: {unit}")
+            raise Malformed(f"the policy {kind} takes no value")
+        return Policy(kind)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value_fits(kind, value):
+        raise Malformed(f"the policy {kind} needs a value: {value_allowed(kind)}")
     return Policy(kind, float(value))
 
 

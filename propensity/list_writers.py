@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +22,18 @@ from propensity.callsheet import safe_cell
 from propensity.errors import RowIssue
 
 if TYPE_CHECKING:
-    from arro3.core import RecordBatch
+    from arro3.core import Array, RecordBatch
 
-Values = npt.NDArray[Any] | Sequence[str]
-CODED = ("decision", "band")
+
+@dataclass(frozen=True)
+class Coded:
+    """A column of few words, by their positions: ``words[positions[row]]``."""
+
+    words: tuple[str, ...]
+    positions: npt.NDArray[np.integer[Any]]
+
+
+Values = npt.NDArray[Any] | Sequence[str] | Coded
 METADATA = "propensity"
 ERROR = "error"
 # A text, or what follows a semicolon or line end in one, that begins with anything but a letter or digit.
@@ -32,40 +42,47 @@ _QUOTED = re.compile(r"[,\"\r\n]")
 _JSON = msgspec.json.Encoder()
 
 
-def write_arrow(columns: Mapping[str, Values], summary: Mapping[str, object], coded: Collection[str] = CODED) -> bytes:
-    """An Arrow IPC stream: numbers as int64 and float64, texts as utf8, those of ``coded`` columns dictionary-encoded.
+def write_arrow(columns: Mapping[str, Values], summary: Mapping[str, object]) -> bytes:
+    """An Arrow IPC stream: numbers as int64 and float64, texts as utf8, coded words dictionary-encoded.
 
     ``summary`` becomes the entry ``propensity`` of the schema's metadata, as JSON.
     """
     from arro3.io import write_ipc_stream
 
     sink = io.BytesIO()
-    write_ipc_stream(_batch(columns, summary, coded), sink, compression=None)
+    write_ipc_stream(_batch(columns, summary), sink, compression=None)
     return sink.getvalue()
 
 
-def write_parquet(columns: Mapping[str, Values], summary: Mapping[str, object], coded: Collection[str] = CODED) -> bytes:
+def write_parquet(columns: Mapping[str, Values], summary: Mapping[str, object]) -> bytes:
     """A Parquet file of the columns that `write_arrow` writes; ``summary`` is in the file's metadata too."""
     from arro3.io import write_parquet as write
 
     sink = io.BytesIO()
-    batch = _batch(columns, summary, coded)
+    batch = _batch(columns, summary)
     write(batch, sink, compression="snappy", key_value_metadata={METADATA: _JSON.encode(summary).decode()})
     return sink.getvalue()
 
 
-def _batch(columns: Mapping[str, Values], summary: Mapping[str, object], coded: Collection[str]) -> RecordBatch:
+def _batch(columns: Mapping[str, Values], summary: Mapping[str, object]) -> RecordBatch:
     from arro3.core import Array, DataType, RecordBatch
 
-    text, code = DataType.utf8(), DataType.dictionary(DataType.int32(), DataType.utf8())
     arrays: dict[str, Any] = {}
     for name, values in columns.items():
         if isinstance(values, np.ndarray):
             arrays[name] = Array.from_numpy(np.ascontiguousarray(values))
+        elif isinstance(values, Coded):
+            arrays[name] = _words(values.words).take(Array.from_numpy(values.positions.astype(np.uint32)))
         else:
-            arrays[name] = Array(list(values), text)
-            arrays[name] = arrays[name].cast(code) if name in coded else arrays[name]
+            arrays[name] = Array(list(values), DataType.utf8())
     return RecordBatch.from_pydict(arrays, metadata={METADATA: _JSON.encode(summary).decode()})
+
+
+@cache
+def _words(words: tuple[str, ...]) -> Array:
+    from arro3.core import Array, DataType
+
+    return Array(list(words), DataType.utf8()).cast(DataType.dictionary(DataType.int32(), DataType.utf8()))
 
 
 def write_csv(columns: Mapping[str, Values], issues: Sequence[RowIssue] = (), row: str = "row") -> bytes:
@@ -85,6 +102,9 @@ def write_csv(columns: Mapping[str, Values], issues: Sequence[RowIssue] = (), ro
 
 def cells_of(values: Values) -> list[str]:
     """Cells as they stand in the file."""
+    if isinstance(values, Coded):
+        words = cells_of(values.words)
+        return [words[at] for at in values.positions.tolist()]
     if isinstance(values, np.ndarray):
         # A number begins with a minus at worst, and must stay one.
         return list(map(repr, values.tolist()))
@@ -98,7 +118,7 @@ def _quoted(cell: str) -> str:
 
 
 def write_ndjson(
-    columns: Mapping[str, Values | Sequence[object]], issues: Iterable[RowIssue] = (), summary: Mapping[str, object] | None = None
+    columns: Mapping[str, npt.NDArray[Any] | Sequence[object]], issues: Iterable[RowIssue] = (), summary: Mapping[str, object] | None = None
 ) -> bytes:
     """One JSON object a line: a line per row; then ``{"error": {row, column, code, message}}`` per issue; last ``{"summary": ...}``.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from propensity.campaign import Campaign, Policy
-from propensity.decision import Decision, as_json, bands, decide
+from propensity.decision import Decision, as_json, band_positions, bands, decide
 from propensity.errors import RowIssue
 from propensity.explain import Reason, reasons
 from propensity.model import Model
@@ -42,10 +43,19 @@ class ScoredList:
     table: Table
     scores: npt.NDArray[np.float64]
     decision: Decision
-    bands: Sequence[str]
     reasons: Sequence[Sequence[Reason]]
     issues: Sequence[RowIssue]
     refused: int
+
+    @cached_property
+    def band_positions(self) -> npt.NDArray[np.int8]:
+        """The band of each row, as a position in `propensity.decision.BANDS`."""
+        return band_positions(self.scores, self.model.campaign.economics)
+
+    @property
+    def bands(self) -> list[str]:
+        """The band of each row as a word."""
+        return bands(self.scores, self.model.campaign.economics)
 
     @property
     def received(self) -> int:
@@ -86,7 +96,7 @@ def decide_list(model: Model, checked: CheckedRows, policy: Policy, scores: npt.
     table = checked.table
     decision = decide(scores, policy, model.campaign.economics)
     why = reasons(model, table, top_reasons)
-    return ScoredList(model, policy, table, scores, decision, bands(scores, model.campaign.economics), why, checked.issues, checked.refused)
+    return ScoredList(model, policy, table, scores, decision, why, checked.issues, checked.refused)
 
 
 def raw_features(table: Table) -> npt.NDArray[np.float64]:

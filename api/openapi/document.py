@@ -14,7 +14,7 @@ from api.row_schema import DIALECT, columns_schema, row_schema
 from propensity.campaign import Campaign
 
 # Of the contract, not of the software. A breaking change needs a new major number: `make docs` refuses it otherwise.
-CONTRACT_VERSION = "1.0.0"
+CONTRACT_VERSION = "2.0.0"
 DESCRIPTION = f"""Post customers, get back whom to contact, why, and what it is worth. A reply is committed to the log before it is sent.
 
 Send `Authorization: Bearer <key>`. A key has one of the roles {", ".join(ROLES)}; `x-roles` says at each operation which may call it.

@@ -8,7 +8,7 @@ from api.openapi.parts import Json
 from api.row_schema import example_rows
 from api.rows import id_column
 from propensity.campaign import Campaign, Policy
-from propensity.decision import as_json, bands, decide
+from propensity.decision import CONTACT, LEAVE, as_json, bands, decide
 from propensity.explain import Reason
 from propensity.prediction_id import prediction_id
 
@@ -69,7 +69,7 @@ def _predictions(campaign: Campaign) -> list[Json]:
             "customer_id": row[id_column(campaign)],
             "prediction_id": prediction_id(REQUEST_ID, at + 1),
             "score": float(scores[at]),
-            "decision": "contact" if decision.contact[at] else "leave",
+            "decision": CONTACT if decision.contact[at] else LEAVE,
             "band": words[at],
             "rank": int(decision.rank[at]),
             "expected_profit": round(float(decision.expected_profit[at]), 4),

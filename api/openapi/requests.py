@@ -6,14 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from typing import get_args
 
 from api.bodies import MAX_ROWS
 from api.openapi.parts import ARROW_FILE, ARROW_STREAM, CSV, JSON, NDJSON, NUMBER, PARQUET, TEXT, TIME, Json, array, ref, said
 from api.openapi.schemas import PREDICTION_ID
 from api.predictions import DEFAULT_REASONS, MAX_KEY, MAX_REASONS
 from api.row_schema import example_columns, example_rows
-from propensity.campaign import Campaign, PolicyKind
+from propensity.campaign import POLICY_VALUES, Campaign
 from propensity.schema import ID_LENGTH
 
 # How a table in a binary format must look; it cannot be shown as text.
@@ -146,10 +145,14 @@ def prediction_parameters() -> list[Json]:
     given: list[tuple[str, Json, str]] = [
         (
             "policy",
-            {"type": "string", "enum": list(get_args(PolicyKind))},
+            {"type": "string", "enum": list(POLICY_VALUES)},
             "whom to contact; the campaign's own policy where it is left out",
         ),
-        ("value", {**NUMBER, "minimum": 0}, "goes with the policies top_share, budget and threshold"),
+        (
+            "value",
+            {**NUMBER, "minimum": 0},
+            f"goes with the policies {', '.join(kind for kind, top in POLICY_VALUES.items() if top is not None)}",
+        ),
         ("reasons", _reasons(), "how many reasons each prediction carries"),
     ]
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -28,8 +28,8 @@ from api.openapi.parts import (
 )
 from api.openapi.responses import problem_schema
 from api.openapi.roles import ROLES
-from propensity.campaign import LARGEST_BUDGET, PolicyKind
-from propensity.decision import BANDS
+from propensity.campaign import POLICY_VALUES, PolicyKind
+from propensity.decision import BANDS, CONTACT, LEAVE
 from propensity.model import Manifest
 from propensity.promotion import ALIASES
 from propensity.schema import ID_LENGTH
@@ -43,7 +43,7 @@ PREDICTION_ID: Json = said(
 )
 CUSTOMER_ID: Json = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH}
 MONEY: Json = said("with its cents", {"type": "string", "pattern": r"^-?\d+\.\d{2}$"})
-DECISION = one_of_texts("contact", "leave")
+DECISION = one_of_texts(CONTACT, LEAVE)
 SCORE: Json = {"type": "number", "minimum": 0, "maximum": 1}
 VALUE: Json = said("the customer's own value, as sent", {"type": ["string", "number", "null"]})
 MONTHS: Json = said("first and last month, YYYY-MM", {"type": ["array", "null"], "items": TEXT, "minItems": 2, "maxItems": 2})
@@ -53,6 +53,11 @@ def schemas() -> Json:
     """Every schema that does not depend on a campaign."""
     return {
         "Policy": policy(),
+        "PolicyUsed": record(
+            {"kind": TEXT, "value": NUMBER},
+            optional=["value"],
+            description="The policy that decided. Callers must expect kinds that they do not know: new ones may come.",
+        ),
         "Caller": record({"key_id": KEY_ID, "name": TEXT, "role": one_of_texts(*ROLES)}, description="Whose key came with the request."),
         "Model": record({"version": VERSION, "digest": DIGEST}, description="Which model answered."),
         "Prediction": record(_prediction(), optional=("reasons",)),
@@ -85,29 +90,34 @@ def schemas() -> Json:
 
 def policy() -> Json:
     """Whom to contact, one shape per kind."""
-    shapes = {
-        "profit": ("everyone whose expected profit is positive", None),
-        "top_share": ("the best share of the list", 1),
-        "budget": ("as many of the best as the money pays for, while they are profitable", int(LARGEST_BUDGET)),
-        "threshold": ("everyone with a score of at least value", 1),
+    told: dict[PolicyKind, str] = {
+        "profit": "everyone whose expected profit is positive",
+        "top_share": "the best share of the list",
+        "budget": "as many of the best as the money pays for, while they are profitable",
+        "calls": "at most so many of the best, while they are profitable",
+        "recall": "as few of the best as hold this share of all expected conversions",
+        "threshold": "everyone with a score of at least value",
     }
-    assert set(shapes) == set(get_args(PolicyKind))
     return {
         "description": "Whom to contact.",
         "anyOf": [
             {
-                "description": f"{kind}: {told}",
+                "description": f"{kind}: {told[kind]}",
                 "type": "object",
                 "required": ["kind"] if top is None else ["kind", "value"],
                 "properties": {
                     "kind": {"const": kind},
-                    **({} if top is None else {"value": {"type": "number", "minimum": 0, "maximum": top}}),
+                    **({} if top is None else {"value": {"type": _value_type(kind), "minimum": 0, "maximum": int(top)}}),
                 },
                 "additionalProperties": False,
             }
-            for kind, (told, top) in shapes.items()
+            for kind, top in POLICY_VALUES.items()
         ],
     }
+
+
+def _value_type(kind: PolicyKind) -> str:
+    return "integer" if kind == "calls" else "number"
 
 
 def _answer() -> Json:
@@ -122,7 +132,7 @@ def _answer() -> Json:
         "request_id": REQUEST_ID,
         "campaign": TEXT,
         "model": ref("Model"),
-        "policy": ref("Policy"),
+        "policy": ref("PolicyUsed"),
         "counts": record(counts),
         "expected_profit": said("summed over the customers to contact", record({"amount": MONEY, "currency": TEXT})),
         "ignored_columns": said("columns that were sent and not used, the first fifty", array(record({"column": TEXT, "reason": TEXT}))),
@@ -210,7 +220,7 @@ def _declared() -> Json:
         "unexpected_columns": said("what becomes of rows with other columns", one_of_texts("ignore", "refuse")),
         "label": record(label),
         "economics": record(economics),
-        "policy": said("used where a request names none", ref("Policy")),
+        "policy": said("used where a request names none", ref("PolicyUsed")),
         "declaration_digest": DIGEST,
     }
 
@@ -303,7 +313,7 @@ def _prediction_record() -> Json:
         "caller": said("who sent it; empty where no key was involved", TEXT),
         "score": SCORE,
         "decision": DECISION,
-        "policy": ref("Policy"),
+        "policy": ref("PolicyUsed"),
         "model": ref("Model"),
         "declaration": record({"digest": DIGEST, "current": said("whether the campaign is declared so today", FLAG)}),
         "features": said("the logged values; null where `unexplained` says why", nullable(mapping(VALUE, "by feature"))),

@@ -53,8 +53,17 @@ class Clocked(psycopg.Connection[tuple[Any, ...]]):
         One call of libpq, which waits without Python's lock: half the work of a cursor, a tenth of all for a request of one customer.
         """
         dumped = [dump(value) for value in values]
-        name = self._named.get(statement) or self._prepare(statement, [one.oid for one in dumped])
+        types: list[int] = [one.oid for one in dumped]
         sent: list[Any] = [one.data for one in dumped]
+        try:
+            return self._run(statement, types, sent)
+        except psycopg.errors.InvalidSqlStatementName:
+            # psycopg drops every prepared statement of a connection after some rollbacks, ours as well. Nothing ran.
+            self._named.clear()
+            return self._run(statement, types, sent)
+
+    def _run(self, statement: str, types: Sequence[int], sent: Sequence[Any]) -> int:
+        name = self._named.get(statement) or self._prepare(statement, types)
         result = self.pgconn.exec_prepared(name, sent, [Format.BINARY] * len(sent))
         return self._checked(result).command_tuples or 0
 

@@ -25,7 +25,7 @@ CHUNK_ROWS = 5_000
 TIMEOUT_S, DEADLINE_S = 30.0, 300.0
 CONNECTIONS = 8
 # These compare the rows of one request with each other.
-LIST_RELATIVE = ("top_share", "budget")
+LIST_RELATIVE = ("top_share", "budget", "calls", "recall")
 MAX_CALL_ID = 150
 
 
@@ -136,7 +136,7 @@ class Client:
     ) -> PredictedRows:
         """Score customers, a request for each ``chunk_rows`` of them.
 
-        A policy that compares the rows of one list (``top_share``, ``budget``) is never split: up to 10,000 rows go as one request whatever
+        A policy that compares the rows of one list (`LIST_RELATIVE`) is never split: up to 10,000 rows go as one request whatever
         ``chunk_rows`` says, and more are refused. Choosing among the scores here instead would leave other decisions in the service's log
         than those that were used. The campaign's own policy may be such a one; it is looked up where the list is long.
 

@@ -35,6 +35,10 @@ class Ranking:
     def __len__(self) -> int:
         return len(self._sorted)
 
+    def best_first(self) -> Floats:
+        """All scores in descending order."""
+        return -self._sorted
+
     def of_next(self, scores: Floats) -> Ranks:
         """Ranks of the next chunk, in the order of the list."""
         n = len(scores)

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from propensity.callsheet import CALL_SHEET, ERROR_SHEET
 from propensity.campaign import Economics, Policy
-from propensity.decision import BANDS, band_positions, contacts, expected_profit
+from propensity.decision import BANDS, CONTACT, LEAVE, band_positions, by_row, contacts, expected_profit, rank_limit
 from propensity.list_writers import cells_of
 from propensity.lists.scorer import Outcome, Scorer, request_id
 from propensity.lists.spool import Scored
@@ -47,11 +47,12 @@ def decided(scorer: Scorer, outcome: Outcome) -> Iterator[Decided]:
     ranking = scorer.ranking(outcome)
     economics: Economics = scorer.model.campaign.economics
     policy: Policy = scorer.policy
+    limit = None if by_row(policy) else rank_limit(policy, economics, outcome.scored, ranking.best_first)
     for number in range(outcome.chunks):
         scored = scorer.spool.get(number)
         profit = expected_profit(scored.scores, economics)
         rank = ranking.of_next(scored.scores)
-        contact = contacts(scored.scores, profit, rank, outcome.scored, policy, economics)
+        contact = contacts(scored.scores, profit, rank, limit, policy)
         name = request_id(scorer.log.content, scorer.model, number) if scorer.log else ""
         yield Decided(scored, rank, contact, profit, band_positions(scored.scores, economics), name)
 
@@ -111,7 +112,7 @@ def _lines(chunk: Decided, order: npt.NDArray[np.int64]) -> Iterator[str]:
     columns = (
         map(str, chunk.rank[order].tolist()),
         cells_of(scored.ids.take(picked).to_pylist()),
-        ["contact" if chosen else "leave" for chosen in chunk.contact[order].tolist()],
+        [CONTACT if chosen else LEAVE for chosen in chunk.contact[order].tolist()],
         [BANDS[at] for at in chunk.band[order].tolist()],
         map(repr, scored.scores[order].tolist()),
         [f"{value:.2f}" for value in chunk.profit[order].tolist()],
@@ -143,7 +144,7 @@ def _batch(chunk: Decided) -> pa.RecordBatch:
     columns: dict[str, pa.Array] = {
         "rank": pa.array(chunk.rank),
         "customer_id": scored.ids,
-        "decision": pa.DictionaryArray.from_arrays(chunk.contact.view(np.int8), pa.array(["leave", "contact"])),
+        "decision": pa.DictionaryArray.from_arrays(chunk.contact.view(np.int8), pa.array([LEAVE, CONTACT])),
         "band": pa.DictionaryArray.from_arrays(chunk.band, pa.array(BANDS)),
         "score": pa.array(scored.scores),
         "expected_profit": pa.array(chunk.profit),

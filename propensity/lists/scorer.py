@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from propensity.campaign import Policy
-from propensity.decision import as_json, by_row, contacts, expected_profit
+from propensity.decision import as_json, by_row, contacts, expected_profit, rank_limit
 from propensity.errors import StoreError
 from propensity.explain import reasons
 from propensity.lists.chunks import Chunk, ListFile, Piece, with_ids
@@ -133,7 +133,7 @@ class Scorer:
         if self.log is not None and by_row(self.policy) and not self.spool.logged(chunk.number):
             economics = self.model.campaign.economics
             profit = expected_profit(scored.scores, economics)
-            self._log(chunk, piece, scored, contacts(scored.scores, profit, None, len(scored.scores), self.policy, economics))
+            self._log(chunk, piece, scored, contacts(scored.scores, profit, None, None, self.policy))
         return scored.received
 
     def _answers(self, piece: Piece) -> Scored:
@@ -149,11 +149,12 @@ class Scorer:
     def _decided(self, outcome: Outcome) -> dict[int, npt.NDArray[np.bool_]]:
         """For each chunk whom to contact, one bit of a byte each, by the ranks of the whole list."""
         ranking, economics = self.ranking(outcome), self.model.campaign.economics
+        limit = rank_limit(self.policy, economics, outcome.scored, ranking.best_first)
         found = {}
         for number in range(outcome.chunks):
             scores = self.spool.get(number).scores
             profit = expected_profit(scores, economics)
-            found[number] = contacts(scores, profit, ranking.of_next(scores), outcome.scored, self.policy, economics)
+            found[number] = contacts(scores, profit, ranking.of_next(scores), limit, self.policy)
         return found
 
     def _log_decided(self, chunk: Chunk, chosen: dict[int, npt.NDArray[np.bool_]]) -> int:

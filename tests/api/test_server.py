@@ -192,6 +192,16 @@ def test_the_process_says_in_one_sentence_why_it_cannot_start(tmp_path: Path) ->
     assert "PROPENSITY_DATABASE_URL" in (tmp_path / "stderr.txt").read_text()
 
 
+def begin(askers: list[threading.Thread], server: Server, gate: Gate, *, working: int) -> None:
+    """Start them: so many are worked on, and only then the others come and wait. One that a thread is about to take counts as waiting."""
+    for asker in askers[:working]:
+        asker.start()
+    assert all(gate.entered.acquire(timeout=20) for _ in range(working))
+    for asker in askers[working:]:
+        asker.start()
+    wait_for(lambda: server.waiting == len(askers) - working)
+
+
 def post(port: int, body: bytes = b"x" * 100) -> tuple[int, dict[str, str], Any]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request("POST", "/", body)
@@ -209,10 +219,7 @@ def test_what_would_wait_too_long_is_refused_at_once_and_a_balancer_never_waits(
     with serving(gate, threads=2) as (server, port, _):
         server.admission.refused = codes.append
         askers = [threading.Thread(target=lambda: replies.append(post(port)[0])) for _ in range(5)]
-        for asker in askers:
-            asker.start()
-        wait_for(lambda: server.waiting == 3)
-        assert server.in_flight == 2
+        begin(askers, server, gate, working=2)
         status, headers, body = post(port)
         assert (status, json.loads(body)["code"], codes) == (503, "overloaded", ["overloaded"])
         assert int(headers["Retry-After"]) > 0
@@ -232,9 +239,7 @@ def test_the_bodies_that_wait_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -
     gate = Gate()
     with serving(gate, threads=1) as (server, port, _):
         askers = [threading.Thread(target=post, args=(port,)) for _ in range(3)]
-        for asker in askers:
-            asker.start()
-        wait_for(lambda: server.waiting == 2)
+        begin(askers, server, gate, working=1)
         assert post(port)[0] == 503
         gate.open.set()
         for asker in askers:

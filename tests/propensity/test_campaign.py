@@ -101,6 +101,8 @@ CONTRADICTIONS: dict[str, tuple[Mapping[str, Any], str]] = {
     "share above one": ({"policy": Policy("top_share", 30)}, "'top_share'"),
     "negative budget": ({"policy": Policy("budget", -1)}, "'budget'"),
     "NaN threshold": ({"policy": Policy("threshold", NAN)}, "'threshold'"),
+    "part of a call": ({"policy": Policy("calls", 2.5)}, "'calls'"),
+    "recall above one": ({"policy": Policy("recall", 1.5)}, "'recall'"),
     "unknown policy": ({"policy": Policy("luck", 0.5)}, "'luck'"),  # type: ignore[arg-type]
     "leak guard that never fires": ({"leak_guard": LeakGuard(NAN)}, "leak guard"),
     "leak guard above one": ({"leak_guard": LeakGuard(83)}, "leak guard"),
@@ -133,6 +135,8 @@ def test_a_contradiction_is_refused_by_a_sentence_that_names_it(case: str) -> No
         {"policy": Policy("top_share", 1.0)},
         {"policy": Policy("budget", 5_000)},
         {"policy": Policy("threshold", 0.4)},
+        {"policy": Policy("calls", 200)},
+        {"policy": Policy("recall", 0.8)},
         {"calendar": None},
         {"id_column": None},
         {"gates": ()},

@@ -61,6 +61,23 @@ def test_a_top_share_contacts_the_best_and_never_more_than_the_share(scores: lis
     assert not inside or not outside or min(inside) >= max(outside)
 
 
+@given(some_scores, st.integers(0, 12))
+def test_calls_go_to_the_best_while_they_pay(scores: list[float], calls: int) -> None:
+    decision = decide(np.array(scores), Policy("calls", calls), ECONOMICS)
+    worth = [score * 20.0 - 5.0 for score in scores]
+    allowed = [c for c in itertools.product([0, 1], repeat=len(scores)) if sum(c) <= calls]
+    assert decision.contact.sum() <= calls
+    assert decision.total_expected_profit == pytest.approx(max(sum(itertools.compress(worth, c)) for c in allowed), abs=1e-9)
+
+
+@given(some_scores, st.floats(0, 1))
+def test_a_recall_is_reached_by_the_fewest_of_the_best(scores: list[float], recall: float) -> None:
+    n = sum(contacted(scores, Policy("recall", recall)))
+    best, wanted = sorted(scores, reverse=True), recall * math.fsum(scores)
+    assert sum(best[:n]) >= wanted - 1e-9
+    assert n == 0 or sum(best[: n - 1]) < wanted + 1e-9
+
+
 @pytest.mark.parametrize(
     ("n", "share", "expected"), [(10, 0.3, 3), (10, 0.7, 7), (100, 0.29, 29), (3, 0.3, 0), (1, 1, 1), (7, 0, 0), (0, 0.5, 0)]
 )
@@ -106,6 +123,8 @@ def test_bands_change_at_break_even_and_at_its_double() -> None:
         ({"kind": "threshold", "value": 0}, Policy("threshold", 0.0)),
         ({"kind": "top_share", "value": 1}, Policy("top_share", 1.0)),
         ({"value": 10**12, "kind": "budget"}, Policy("budget", 1e12)),
+        ({"kind": "calls", "value": 200}, Policy("calls", 200)),
+        ({"kind": "recall", "value": 0.8}, Policy("recall", 0.8)),
     ],
 )
 def test_a_sound_policy_is_read(sent: object, policy: Policy) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from propensity.callsheet import safe_cell
 from propensity.columnar import read_arrow, read_parquet
 from propensity.csv_text import read_csv
 from propensity.errors import RowIssue
-from propensity.list_writers import Values, write_arrow, write_csv, write_ndjson, write_parquet
+from propensity.list_writers import Coded, Values, write_arrow, write_csv, write_ndjson, write_parquet
 from tests.propensity.test_callsheet import PAYLOADS, cells, runs
 
 SUMMARY = {"request_id": "r", "counts": {"received": 3, "scored": 2, "refused": 1}, "errors": [{"row": 2, "message": "ä"}]}
@@ -28,7 +29,7 @@ ISSUES = (
 )
 
 
-def columns(scores: list[float] | None = None) -> dict[str, Values]:
+def columns(scores: list[float] | None = None) -> dict[str, np.ndarray[Any, Any] | Sequence[str]]:
     scores = [0.1, 1 / 3, 5e-324] if scores is None else scores
     n = len(scores)
     return {
@@ -42,7 +43,16 @@ def columns(scores: list[float] | None = None) -> dict[str, Values]:
     }
 
 
+def coded(scores: list[float] | None = None) -> dict[str, Values]:
+    """The same columns as tables are given them."""
+    sent: dict[str, Values] = {**columns(scores)}
+    n = len(columns(scores)["row"])
+    return sent | {"decision": Coded(("leave", "contact"), np.arange(n) % 2), "band": Coded(("high", "low"), np.zeros(n, dtype=np.int8))}
+
+
 def plain(values: Values) -> list[Any]:
+    if isinstance(values, Coded):
+        return [values.words[at] for at in values.positions.tolist()]
     return values.tolist() if isinstance(values, np.ndarray) else list(values)
 
 
@@ -52,7 +62,7 @@ FLOATS = st.lists(st.floats(allow_nan=False), max_size=20)
 @settings(max_examples=40, deadline=None)
 @given(FLOATS)
 def test_arrow_is_read_back_to_the_same_bits(scores: list[float]) -> None:
-    sent = columns(scores)
+    sent = coded(scores)
     with pa.ipc.open_stream(write_arrow(sent, SUMMARY)) as reader:
         table = reader.read_all()
     assert {name: table[name].to_pylist() for name in sent} == {name: plain(values) for name, values in sent.items()}
@@ -65,7 +75,7 @@ def test_arrow_is_read_back_to_the_same_bits(scores: list[float]) -> None:
 
 @pytest.mark.parametrize("n", [0, 1, 3, 2_000])
 def test_what_is_written_is_read_by_our_own_readers(n: int) -> None:
-    sent = columns(np.random.default_rng(n).random(n).tolist())
+    sent = coded(np.random.default_rng(n).random(n).tolist())
     for table in (read_arrow(write_arrow(sent, {}), sent), read_parquet(write_parquet(sent, {}), sent)):
         assert table.header == tuple(sent)
         assert {name: table.columns[name].tolist() for name in sent} == {name: plain(values) for name, values in sent.items()}
@@ -74,7 +84,7 @@ def test_what_is_written_is_read_by_our_own_readers(n: int) -> None:
 @settings(max_examples=20, deadline=None)
 @given(FLOATS)
 def test_parquet_is_read_back_to_the_same_bits(scores: list[float]) -> None:
-    sent = columns(scores)
+    sent = coded(scores)
     table = pq.read_table(io.BytesIO(write_parquet(sent, SUMMARY)))
     assert {name: table[name].to_pylist() for name in sent} == {name: plain(values) for name, values in sent.items()}
     assert np.array_equal(table["score"].to_numpy().view(np.int64), np.array(scores, dtype=np.float64).view(np.int64))
@@ -84,7 +94,11 @@ def test_parquet_is_read_back_to_the_same_bits(scores: list[float]) -> None:
 @settings(max_examples=40, deadline=None)
 @given(FLOATS)
 def test_csv_is_read_back_to_the_same_bits(scores: list[float]) -> None:
-    rows = list(csv.DictReader(io.StringIO(write_csv(columns(scores)).decode(), newline="")))
+    sent = coded(scores)
+    rows = list(csv.DictReader(io.StringIO(write_csv(sent).decode(), newline="")))
+    assert {name: [row[name] for row in rows] for name in ("decision", "band")} == {
+        name: plain(sent[name]) for name in ("decision", "band")
+    }
     assert [math.copysign(1, float(row["score"])) * abs(float(row["score"])) for row in rows] == scores
     assert [row["error"] for row in rows] == [""] * len(scores)
 

@@ -360,3 +360,17 @@ def test_a_statement_in_one_call_says_what_went_wrong(database: Database) -> Non
             connection.run("select %s", [1j])
         # It goes on, and the same text is prepared once.
         assert [connection.run("select where %s > 1", [number]) for number in (1, 2, 3)] == [0, 1, 1]
+
+
+def test_a_rollback_costs_no_later_write(urls: DatabaseUrls) -> None:
+    """psycopg then drops what was prepared on the connection, by whomever."""
+    database = Database(urls.app_url, pool_size=1)
+    statement = ("select where extract(epoch from clock_timestamp()) < %b::float8", ())
+    assert database.write([statement]) == [1]
+    for number in range(8):  # psycopg prepares what it has run five times
+        with database.statement() as cursor:
+            cursor.execute("select %b::int8", (number,))
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        1 / 0  # noqa: B018
+    assert [database.write([statement]) for _ in range(2)] == [[1], [1]]
+    database.close()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from propensity.campaign import POLICY_VALUES, Policy
 from propensity.client import (
     Client,
     GaveUp,
@@ -33,6 +34,8 @@ from propensity.client import (
     TooManyRequests,
     Unavailable,
 )
+from propensity.client.calls import LIST_RELATIVE
+from propensity.decision import by_row
 from tests.propensity.client.scripted import Scripted, echo, scored, serving
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -278,7 +281,11 @@ def test_one_request_without_a_usable_row_does_not_sink_the_others() -> None:
     assert [error["row"] for error in refusal.value.errors] == [2, 5]
 
 
-@pytest.mark.parametrize("kind", ["top_share", "budget"])
+def test_the_policies_that_compare_rows_are_those_of_the_core() -> None:
+    assert set(LIST_RELATIVE) == {kind for kind in POLICY_VALUES if not by_row(Policy(kind))}
+
+
+@pytest.mark.parametrize("kind", LIST_RELATIVE)
 @pytest.mark.parametrize("own", [True, False], ids=["the campaign's", "asked for"])
 def test_a_policy_that_compares_rows_is_never_split(kind: str, own: bool) -> None:
     policy = {"kind": kind, "value": 0.3}

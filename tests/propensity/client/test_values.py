@@ -76,7 +76,7 @@ def test_a_value_arrives_as_what_it_means(given: Any, sent: Any) -> None:
         4711j,
         object(),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__ if type(value) is object else repr(value),
 )
 def test_what_cannot_be_sent_is_named_by_row_and_column_and_not_quoted(given: Any) -> None:
     with pytest.raises(NotSendable, match="row 2, age:") as refusal:

@@ -35,7 +35,14 @@ from tests.builders import tiny_campaign, tiny_columns
 from tests.fakes import FakePredictionLog
 
 ROWS = 330
-POLICIES = (Policy("profit"), Policy("threshold", 0.3), Policy("top_share", 0.25), Policy("budget", 200.0))
+POLICIES = (
+    Policy("profit"),
+    Policy("threshold", 0.3),
+    Policy("top_share", 0.25),
+    Policy("budget", 200.0),
+    Policy("calls", 7),
+    Policy("recall", 0.6),
+)
 
 
 @pytest.fixture(autouse=True)
