@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is told to anybody outside.
 export CDK_DISABLE_CLI_TELEMETRY := true
 
-.PHONY: help setup demo test faults outage alarms check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs lock upgrade clean
+.PHONY: help setup demo test faults outage alarms check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs panels lock upgrade clean
 
 # The command-line tool and the library read each other's files only within one major version.
 CDK := npx --yes aws-cdk@2.1147.0
@@ -107,8 +107,12 @@ deploy: $(READY) $(if $(CHECKED),,preflight) ## deploy to AWS: make deploy ENV=d
 destroy: $(READY) ## delete the stacks of an environment; prod keeps its data and refuses: make destroy ENV=dev
 	$(CDK) destroy $(CONTEXT) 'propensity-$(ENV)/$(STACKS)'
 
-docs: $(READY) ## generate the documents that are derived from the code
+docs: $(READY) ## generate the documents that are derived from the code, Grafana's dashboards among them
 	@$(BIN)/python -m local.docs
+	@$(BIN)/python -m monitoring.dashboards
+
+panels: $(READY) ## write Grafana's dashboards and alert rules from the panel definitions
+	@$(BIN)/python -m monitoring.dashboards
 
 lock: $(READY) ## pin every dependency again, keeping the versions pinned now
 	$(LOCK) --extra dev --extra bootstrap --output-file requirements/constraints.txt

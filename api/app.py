@@ -15,6 +15,7 @@ from api import alerts, campaigns, docs_page, flow_states, media, operations, ou
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
+from api.pages import monitoring, sign_in
 from api.services import Services
 
 logger = logging.getLogger("propensity.api.access")
@@ -47,6 +48,10 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/openapi.json", operations.get_openapi),
     ("GET", "/docs", docs_page.docs),
     ("GET", "/", operations.index),
+    ("GET", "/monitoring", monitoring.get_monitoring),
+    ("GET", "/sign-in", sign_in.get_sign_in),
+    ("POST", "/sign-in", sign_in.post_sign_in),
+    ("POST", "/sign-out", sign_in.post_sign_out),
 )
 
 
@@ -67,7 +72,7 @@ def create_app(services: Services) -> Flask:
         app.add_url_rule(path, f"{method} {path}", partial(view, services), methods=[method])
     app.add_url_rule("/favicon.ico", "favicon", partial(app.send_static_file, "favicon.svg"))
     app.before_request(partial(_begin, services))
-    app.before_request(partial(authorise, services.keys))
+    app.before_request(partial(authorise, services.keys, services.sessions))
     app.after_request(partial(_end, services))
     if services.tracing is not None:
         app.teardown_request(services.tracing.close)

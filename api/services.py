@@ -15,13 +15,15 @@ from typing import Protocol
 from api.auth import ApiKeys
 from api.metrics import Metrics
 from api.models import LiveModels
+from api.pages.session import Sessions
 from api.rows import ListReader
+from api.telemetry import Telemetry
 from api.tracing import Tracing
 from propensity.alerting import AlertStore
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
 from propensity.flow_health import HeartbeatStore
-from propensity.ports import OutcomeStore, PredictionLog
+from propensity.ports import OutcomeStore, PanelReader, PredictionLog
 
 
 class Pingable(Protocol):
@@ -124,6 +126,12 @@ class Services:
         What is counted, for ``/metrics``.
     tracing : Tracing or None
         Where spans go; None where nobody asked for them.
+    panels : PanelReader or None
+        What the monitoring page reads; None where there is nothing to read.
+    telemetry : Telemetry or None
+        What writes this process' counts where panels are made from; None where nobody keeps them.
+    sessions : Sessions
+        Who is signed in to the pages.
     """
 
     campaigns: Mapping[str, Campaign]
@@ -141,6 +149,9 @@ class Services:
     turn: Turn = field(default_factory=Turn)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing | None = None
+    panels: PanelReader | None = None
+    telemetry: Telemetry | None = None
+    sessions: Sessions = field(default_factory=Sessions)
 
     def __post_init__(self) -> None:
         self.metrics.watch_models(self.campaigns, self.models, self.clock)

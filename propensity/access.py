@@ -49,10 +49,11 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may use a route: anybody, or callers with one of these roles."""
+    """Who may use a route: anybody, or callers with one of these roles. ``page``: a signed-in person's cookie counts there as his key."""
 
     roles: frozenset[Role]
     public: bool = False
+    page: bool = False
 
 
 ANYBODY = Access(frozenset(Role), public=True)
@@ -60,7 +61,7 @@ EVERY_ROLE = Access(frozenset(Role))
 SENDERS = Access(frozenset({Role.MARKETING, Role.OPERATOR}))
 OPERATORS = Access(frozenset({Role.OPERATOR}))
 OVERSEERS = Access(frozenset({Role.OPERATOR, Role.AUDITOR}))
-OPERATORS = Access(frozenset({Role.OPERATOR}))
+OVERSEERS_PAGE = Access(OVERSEERS.roles, page=True)
 NOBODY = Access(frozenset())
 
 # The one table: the service enforces it, its description derives from it. A route that is not in it is closed to everybody.
@@ -92,6 +93,10 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/readyz"): ANYBODY,
         ("GET", "/openapi.json"): ANYBODY,
         ("GET", "/docs"): ANYBODY,
+        ("GET", "/monitoring"): OVERSEERS_PAGE,
+        ("GET", "/sign-in"): ANYBODY,
+        ("POST", "/sign-in"): ANYBODY,
+        ("POST", "/sign-out"): ANYBODY,
         ("GET", "/static/{}"): ANYBODY,
         ("GET", "/favicon.ico"): ANYBODY,
     }

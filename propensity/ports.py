@@ -417,3 +417,66 @@ class ApiKeyStore(Protocol):
 
     def revoke(self, key_id: str, *, reason: str, by: str) -> ApiKey:
         """Revoke a key now and return it as it then is. Raises NotFound."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a statement gave: names of its columns, and its rows."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a statement gave nothing, in a sentence for people."""
+
+    why: str
+
+
+class PanelReader(Protocol):
+    """Reads the views that panels are made of."""
+
+    def read(self, statements: Sequence[str]) -> list[Answer | Failure]:
+        """The answer to each statement, in order; one that takes too long fails alone."""
+
+
+@dataclass(frozen=True)
+class ServiceTraffic:
+    """Requests that a process answered: kind of address, first digit of the status, how many, their seconds together, and how many
+    by duration.
+    """
+
+    kind: str
+    status: int
+    requests: int
+    seconds: float
+    slower_than: Sequence[int]
+
+
+@dataclass(frozen=True)
+class ServiceSample:
+    """A process as it is, and what it spent and committed since the last sample. ``started_at`` in seconds since 1970."""
+
+    started_at: float
+    resident_bytes: int
+    cpu_seconds: float
+    waiting: int
+    commits: int
+    commit_seconds: float
+
+
+class PanelKeeper(Protocol):
+    """Keeps panels filled, and cheap on a long log."""
+
+    def add(self, process: str, traffic: Sequence[ServiceTraffic], sample: ServiceSample) -> None:
+        """Write what a process counted."""
+
+    def count_ahead(self) -> bool:
+        """Count a part of what is not counted yet; whether more is left."""
+
+    def recount(self) -> bool:
+        """Go back to what is not as counted; whether there was any."""
+
+    def forget(self) -> None:
+        """Drop what is too old to be shown."""

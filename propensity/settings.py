@@ -41,6 +41,9 @@ class Settings(BaseSettings):
         Requests per second that a key is good for where it has no rate of its own; twice as many at once. Counted by each process.
     reload_s : float
         Seconds between two looks for a new live model, and for new and revoked keys.
+    session_secret : SecretStr
+        Signs the cookies of people who are signed in to the pages: 32 characters at least, the same in every process that serves. Empty: a
+        secret of the process' own, so that a restart signs everybody out.
     otlp_endpoint : str
         Base address of an OpenTelemetry collector that takes OTLP over HTTP, ``http://127.0.0.1:4318``; empty for no traces.
     alerts_topic_arn, alerts_webhook_url, alerts_slack_url, alerts_smtp_url : str or SecretStr
@@ -80,6 +83,7 @@ class Settings(BaseSettings):
     api_threads: int = 4
     api_rate_per_s: float = Field(default=1000.0, gt=0, le=1e6)
     reload_s: float = 1.0
+    session_secret: SecretStr = SecretStr("")
     otlp_endpoint: str = ""
     alerts_topic_arn: str = ""
     alerts_webhook_url: SecretStr | None = None

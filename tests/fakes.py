@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,9 @@ from propensity.outcome_rules import OutcomeRules
 from propensity.outcomes import UNMATCHED, History, counted, judge, recorded
 from propensity.ports import (
     RULES,
+    Answer,
     Cohort,
+    Failure,
     Json,
     LabelledPrediction,
     LabelledRequest,
@@ -374,3 +377,17 @@ class FakeModelRegistry:
     def _ask(self) -> None:
         if self.down:
             raise RegistryUnavailable("MLflow did not answer")
+
+
+class FakePanels:
+    """`propensity.ports.PanelReader`: every statement gives ``rows``, none unless a test says otherwise."""
+
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+        self.asked: list[str] = []
+        self.rows: list[tuple[Any, ...]] = []
+
+    def read(self, statements: Sequence[str]) -> list[Answer | Failure]:
+        self._database.ping()
+        self.asked += statements
+        return [Answer((), self.rows) for _ in statements]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from api.openapi import examples
 from api.openapi.operating import operating_paths
-from api.openapi.parts import CSV, HTML, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
+from api.openapi.operation import operation
+from api.openapi.pages import html, page_paths
+from api.openapi.parts import CSV, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
 from api.openapi.promotions import decision_body, page_parameters
 from api.openapi.requests import REPLY_FORMATS, model_parameter, outcomes_body, prediction_parameters, predictions_body
-from api.openapi.responses import done, refusals
-from api.openapi.roles import ROLES, roles_for
+from api.openapi.responses import done
 from api.openapi.schemas import PREDICTION_ID
 from propensity.campaign import Campaign
 
@@ -21,6 +21,7 @@ TAGS = {
     "Promotions": "Who or what put which model live, and what an operator decides about it.",
     "Records": "What was asked and answered, and why.",
     "Operation": "Health, metrics and this description.",
+    "Pages": "For people in a browser, who sign in with their key; refusals are pages there.",
 }
 CONTRADICTIONS = {
     "first": "the first that came counts",
@@ -41,8 +42,8 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
     for name, campaign in campaigns.items():
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
         found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
-    by_kind = (_campaign_paths(list(campaigns)), _promotion_paths(list(campaigns)), _record_paths(), operating_paths(_operation))
-    return {**found, **{path: told for part in by_kind for path, told in part.items()}, **_operation_paths()}
+    by_kind = (_campaign_paths(list(campaigns)), _promotion_paths(list(campaigns)), _record_paths(), operating_paths())
+    return {**found, **{path: told for part in by_kind for path, told in part.items()}, **_operation_paths(), **page_paths(campaigns)}
 
 
 def _post_predictions(name: str, campaign: Campaign) -> Json:
@@ -58,7 +59,7 @@ def _post_predictions(name: str, campaign: Campaign) -> Json:
         CSV: {"schema": said(CSV_TOLD, TEXT)},
         **{kind: {"schema": said(TABLE_TOLD, {"contentMediaType": kind})} for kind in REPLY_FORMATS[3:]},
     }
-    return _operation(
+    return operation(
         ("POST", "/v1/campaigns/{campaign}/predictions"),
         f"predict-{name}",
         "Scoring",
@@ -75,7 +76,7 @@ def _post_predictions(name: str, campaign: Campaign) -> Json:
 def _post_outcomes(name: str, campaign: Campaign) -> Json:
     label = campaign.label
     reply = {JSON: {"schema": ref("OutcomeCounts"), "example": examples.outcome_counts(campaign)}}
-    return _operation(
+    return operation(
         ("POST", "/v1/campaigns/{campaign}/outcomes"),
         f"outcomes-{name}",
         "Scoring",
@@ -94,7 +95,7 @@ def _get_outcomes(name: str, campaign: Campaign) -> Json:
         ("since", "the first day, UTC; 90 days with the last one where none is named"),
         ("until", "the last day, UTC; today where none is named"),
     )
-    return _operation(
+    return operation(
         ("GET", "/v1/campaigns/{campaign}/outcomes"),
         f"outcome-summary-{name}",
         "Scoring",
@@ -127,7 +128,7 @@ def _promotion_paths(names: list[str]) -> Json:
     errors = (400, 404, 409, 413, 415, 422, 503)
     found: Json = {
         f"/v1/campaigns/{{campaign}}/{kind}s": {
-            "post": _operation(
+            "post": operation(
                 ("POST", f"/v1/campaigns/{{campaign}}/{kind}s"),
                 f"post{kind.capitalize()}",
                 "Promotions",
@@ -141,7 +142,7 @@ def _promotion_paths(names: list[str]) -> Json:
         }
         for kind, summary, told in posts
     }
-    listed = _operation(
+    listed = operation(
         ("GET", "/v1/campaigns/{campaign}/promotions"),
         "listPromotions",
         "Promotions",
@@ -171,7 +172,7 @@ def _campaign_paths(names: list[str]) -> Json:
     ]
     return {
         f"/v1/campaigns{path}": {
-            "get": _operation(
+            "get": operation(
                 ("GET", f"/v1/campaigns{path}"),
                 operation_id,
                 "Campaigns",
@@ -190,7 +191,7 @@ def _record_paths() -> Json:
     wanted = {"name": "id", "in": "path", "required": True, "description": "a `prediction_id` of a reply", "schema": PREDICTION_ID}
     return {
         "/v1/predictions/{id}": {
-            "get": _operation(
+            "get": operation(
                 ("GET", "/v1/predictions/{id}"),
                 "getPrediction",
                 "Records",
@@ -240,31 +241,10 @@ def _operation_paths() -> Json:
             "OpenAPI 3.1.",
             {"200": done("This description", {JSON: {"schema": ref("Document")}})},
         ),
-        "/docs": ("docs", "This description as a page", "Requests can be tried there.", {"200": _page("The page")}),
-        "/": ("index", "Front page", "Campaigns and their live models, for people.", {"200": _page("The page")}),
+        "/docs": ("docs", "This description as a page", "Requests can be tried there.", {"200": html("The page")}),
+        "/": ("index", "Front page", "Campaigns and their live models, for people.", {"200": html("The page")}),
     }
     return {
-        path: {"get": _operation(("GET", path), operation_id, "Operation", summary, description, replies, ())}
+        path: {"get": operation(("GET", path), operation_id, "Operation", summary, description, replies, ())}
         for path, (operation_id, summary, description, replies) in found.items()
-    }
-
-
-def _page(description: str) -> Json:
-    return done(description, {HTML: {"schema": TEXT}})
-
-
-def _operation(
-    access: tuple[str, str], operation_id: str, tag: str, summary: str, description: str, replies: Json, errors: Iterable[int], **more: Any
-) -> Json:
-    roles = roles_for(*access)
-    with_key = set() if roles is None else {401, 429, 503} if set(roles) == set(ROLES) else {401, 403, 429, 503}
-    return {
-        "operationId": operation_id,
-        "tags": [tag],
-        "summary": summary,
-        "description": description,
-        "security": [] if roles is None else [{"key": []}],
-        **({} if roles is None else {"x-roles": list(roles)}),
-        **more,
-        "responses": {**replies, **refusals({*errors, *with_key})},
     }

@@ -21,7 +21,16 @@ from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
-from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+from tests.fakes import (
+    NOW,
+    FakeApiKeyStore,
+    FakeDatabase,
+    FakeObjectStore,
+    FakeOutcomeStore,
+    FakePanels,
+    FakePredictionLog,
+    FakePromotionLedger,
+)
 from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 
 
@@ -137,7 +146,9 @@ def make_world() -> Callable[..., World]:
         api_keys, clock = FakeApiKeyStore(database), Clock()
         keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
         alerts, heartbeats = FakeAlertStore(database), FakeHeartbeatStore(database)
-        services = Services(declared, models, log, outcomes, database, keys, alerts, heartbeats, clock=lambda: NOW)
+        services = Services(
+            declared, models, log, outcomes, database, keys, alerts, heartbeats, clock=lambda: NOW, panels=FakePanels(database)
+        )
         app = watched(create_app(services), declared)
         world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock, alerts, heartbeats)
         world.key("operator", "operator")

@@ -43,6 +43,10 @@ WHO: dict[tuple[str, str], set[Any]] = {
     ("GET", "/readyz"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
     ("GET", "/docs"): PUBLIC,
+    ("GET", "/monitoring"): OVERSEERS,
+    ("GET", "/sign-in"): PUBLIC,
+    ("POST", "/sign-in"): PUBLIC,
+    ("POST", "/sign-out"): PUBLIC,
     ("GET", "/static/<path:filename>"): PUBLIC,
     ("GET", "/favicon.ico"): PUBLIC,
 }
