@@ -14,6 +14,8 @@ _SCORING_SOURCES = (
     "training.py",
     "calibration.py",
     "splitting.py",
+    "linear.py",
+    "manifest.py",
     "model.py",
     "campaign.py",
     "engine.py",
