@@ -279,6 +279,9 @@ def _manifest() -> Json:
     _, found = msgspec.json.schema_components([Manifest], ref_template="#/components/schemas/{name}")
     told = {name: str(derived["description"]).partition("\n")[0] for name, derived in found.items()}
     del found["Manifest"]["properties"]["canary"]
+    for schema in [schema for derived in found.values() for schema in derived["properties"].values()]:
+        # What is left out of a package's file is said in a reply.
+        schema.pop("default", None)
     return {name: {**record(derived["properties"]), "description": told[name]} for name, derived in found.items()}
 
 
