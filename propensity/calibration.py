@@ -83,13 +83,13 @@ def _exp_of_one(x: float) -> float:
     return math.ldexp(1.0 - ((low - r * c / (2.0 - c)) - high), k)
 
 
-def fit_calibration(margin: FloatArray, positive: npt.NDArray[np.bool_]) -> Calibration:
-    """Maximum-likelihood scaling on margins of rows that the model had not seen.
+def fit_calibration(margin: FloatArray, positive: npt.NDArray[np.bool_], weights: FloatArray | None = None) -> Calibration:
+    """Maximum-likelihood scaling on margins of rows that the model had not seen; ``weights``: what each row counts.
 
     A slope that is not positive would turn the ranking round: it means that the margins carry no signal here, and the identity is returned.
     """
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=1e9).fit(margin.reshape(-1, 1), positive)
+    fitted = LogisticRegression(C=1e9).fit(margin.reshape(-1, 1), positive, sample_weight=weights)
     slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     return Calibration(slope, offset) if slope > 0 else Calibration()

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from propensity.errors import CampaignError
 from propensity.recipe import Lift, Recipe
+from propensity.zoo import QUICK_ZOO, Zoo, zoo_problems
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -220,6 +221,7 @@ class Campaign:
     unexpected_columns: Literal["ignore", "refuse"] = "ignore"
     retrain_cron: str = "0 3 5 * *"
     recipe: Recipe | None = None
+    zoo: Zoo = QUICK_ZOO
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -283,6 +285,7 @@ def _problems(c: Campaign) -> Iterator[str]:
     yield from _bound_problems(c)
     yield from _policy_problems(c.policy)
     yield from _calendar_problems(c)
+    yield from zoo_problems(c.zoo)
     if c.recipe is not None:
         yield from _recipe_problems(c, c.recipe)
 
