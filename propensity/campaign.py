@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 
 from propensity.errors import CampaignError
 from propensity.recipe import Lift, Recipe
+from propensity.retraining import ON_SCHEDULE, Retraining, retraining_problems
 from propensity.zoo import QUICK_ZOO, Zoo, zoo_problems
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -220,6 +221,7 @@ class Campaign:
     test_share: float = 0.2
     unexpected_columns: Literal["ignore", "refuse"] = "ignore"
     retrain_cron: str = "0 3 5 * *"
+    retraining: Retraining = ON_SCHEDULE
     recipe: Recipe | None = None
     zoo: Zoo = QUICK_ZOO
 
@@ -286,6 +288,7 @@ def _problems(c: Campaign) -> Iterator[str]:
     yield from _policy_problems(c.policy)
     yield from _calendar_problems(c)
     yield from zoo_problems(c.zoo)
+    yield from retraining_problems(c.retraining, frozenset(f.name for f in c.numeric), frozenset(f.name for f in c.categorical))
     if c.recipe is not None:
         yield from _recipe_problems(c, c.recipe)
 

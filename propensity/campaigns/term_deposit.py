@@ -15,6 +15,7 @@ from propensity.campaign import (
     Source,
 )
 from propensity.recipe import Choice, Constant, Given, Lift, LogNormal, Mixture, MonthOf, Normal, Path, Poisson, Recipe, Slope, Uniform
+from propensity.retraining import Retraining, Span
 
 CAMPAIGN = Campaign(
     name="term-deposit",
@@ -94,6 +95,11 @@ CAMPAIGN = Campaign(
     ),
     leak_guard=LeakGuard(roc_auc_above=0.83),
     retrain_cron="0 3 5 * *",
+    # The calendar and the economy are left to the trailing response rate: each regime of theirs was seen once.
+    retraining=Retraining(
+        learned=("job", "marital", "education", "default", "contact", "poutcome"),
+        spans=(Span("campaign", 1, 6, 2, 2), Span("pdays", 0, 30, 30, 15), Span("previous", 0, 3, 0, 1)),
+    ),
     recipe=Recipe(
         first_month="2008-05",
         months=26,
