@@ -9,6 +9,7 @@ A recalibration moves the offset alone: the level of the response rate, and what
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -22,18 +23,21 @@ from propensity.contact_days import ContactDay, effects_of, known_days, linear_o
 from propensity.features import fit_encoding
 from propensity.following import State, advance, sigmoid, start
 from propensity.manifest import FORMAT_2, Manifest
-from propensity.metrics import evaluate
+from propensity.metrics import evaluate, roc_auc
 from propensity.model import Model, canary, categories_of, recalibrated
 from propensity.promotion import Judgement, judge
-from propensity.retraining import Steps
+from propensity.retraining import Evidence, Retraining, Steps
 from propensity.schema import Table
 from propensity.version import code_version
 
 FloatArray = npt.NDArray[np.float64]
 Margin = Callable[[Table], FloatArray]
 FAMILIES = ("following",)
+LEARNED_UNTIL = "learned_until"
 # Below this many outcomes of the rarer kind a comparison says nothing.
 FEWEST = 10
+# The newest outcomes that a retrain is judged on, at most.
+MOST_JUDGED = 1_000
 _CANARY_FROM = 1_000
 
 
@@ -87,11 +91,11 @@ def level_of(model: Model, days: Sequence[ContactDay], steps: Steps, state: Stat
 
 def package(campaign: Campaign, days: Sequence[ContactDay], known: int, state: State, steps: Steps, source: str, traffic: float) -> Model:
     """The package of what was learned from the first ``known`` days. ``source`` names where their rows come from (a snapshot's id)."""
-    booster_json = _no_trees(len(campaign.features))
+    booster_json = _empty_booster(len(campaign.features))
     recent = _newest(days[:known])
     learned_from = np.concatenate([day.design[day.known] for day in days[:known]])
     positive = np.concatenate([day.labels for day in recent])
-    table = _joined(campaign, [day.table.take(day.known) for day in recent])
+    table = joined(campaign, [day.table.take(day.known) for day in recent])
     manifest = Manifest(
         format=FORMAT_2,
         campaign=campaign.name,
@@ -102,8 +106,13 @@ def package(campaign: Campaign, days: Sequence[ContactDay], known: int, state: S
         ranks=fit_encoding(table, positive).ranks,
         slope=1.0,
         offset=round(state.offset(traffic), 10),
-        params={"level_step": steps.level, "effects_step": steps.effects, "traffic_step": steps.traffic},
-        rounds=0,
+        params={
+            "level_step": steps.level,
+            "effects_step": steps.effects,
+            "traffic_step": steps.traffic,
+            LEARNED_UNTIL: str(days[known - 1].date),
+        },
+        rounds=1,
         snapshot_id=source,
         split=f"followed the outcomes of {known} contact days, {days[0].date} to {days[known - 1].date}",
         trained_months=(f"{days[0].date:%Y-%m}", f"{days[known - 1].date:%Y-%m}"),
@@ -181,13 +190,51 @@ def challenge(
         return None
     challenger = evaluate(np.concatenate(ours), positive, campaign.economics)
     champion = evaluate(np.concatenate(theirs), positive, campaign.economics)
-    return Challenge(judge(campaign, challenger, champion), challenger, champion, len(positive))
+    return Challenge(judge(_compared(campaign), challenger, champion), challenger, champion, len(positive))
+
+
+def _compared(campaign: Campaign) -> Campaign:
+    """The gates for a retrain: those that compare with the live model, where there are any.
+
+    Absolute ones are stated for the test part of a training from a snapshot. Some hundred outcomes of a single month do not reach the
+    ROC-AUC of several mixed ones, whoever predicts them.
+    """
+    relative = tuple(gate for gate in campaign.gates if gate.versus_champion is not None)
+    return replace(campaign, gates=relative or campaign.gates)
 
 
 def _middle(days: Sequence[ContactDay], trained: int, known: int) -> int:
     """The day from which on the newer half of the outcomes since ``trained`` lies."""
     counts = np.cumsum([int(day.known.sum()) for day in days[trained:known]])
-    return trained + int(np.searchsorted(counts, counts[-1] / 2)) + 1 if len(counts) else known
+    if not len(counts):
+        return known
+    older = max(counts[-1] / 2, counts[-1] - MOST_JUDGED)
+    return trained + int(np.searchsorted(counts, older)) + 1
+
+
+def evidence(
+    declared: Retraining,
+    days: Sequence[ContactDay],
+    served: Callable[[int], FloatArray],
+    *,
+    trained: int,
+    known: int,
+    at: date,
+    promised: float = math.nan,
+    drifted_share: float = math.nan,
+) -> Evidence:
+    """What the triggers are asked with: the outcomes since the last training beside the scores that were given."""
+    fresh = range(trained, known)
+    labels = sum(int(days[place].known.sum()) for place in fresh)
+    seen = Evidence(days=days_since(days, trained, at), labels=labels, drifted_share=drifted_share, promised_roc_auc=promised)
+    if labels < declared.min_labels:
+        return seen
+    scores = np.concatenate([served(place)[days[place].known] for place in fresh])
+    positive = np.concatenate([days[place].labels for place in fresh])
+    variance = float((scores * (1 - scores)).sum())
+    return replace(
+        seen, predicted=float(scores.sum()), observed=float(positive.sum()), variance=variance, roc_auc=roc_auc(scores, positive)
+    )
 
 
 def days_since(days: Sequence[ContactDay], trained: int, at: date) -> int:
@@ -205,14 +252,15 @@ def _newest(days: Sequence[ContactDay]) -> list[ContactDay]:
     return picked[::-1]
 
 
-def _joined(campaign: Campaign, tables: Sequence[Table]) -> Table:
+def joined(campaign: Campaign, tables: Sequence[Table]) -> Table:
+    """The rows of several tables, one after the other."""
     columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in campaign.feature_names}
     ids = tuple(one for table in tables for one in table.ids)
     return Table(campaign, ids, np.arange(1, len(ids) + 1), columns)
 
 
-def _no_trees(width: int) -> bytes:
-    """A booster without a tree over so many columns: a package always holds one."""
-    nothing = xgb.DMatrix(np.zeros((1, width), dtype=np.float32), [0.0], nthread=1)
+def _empty_booster(width: int) -> bytes:
+    """A booster over so many columns whose one tree is a leaf of zero: a package always holds one."""
+    nothing = xgb.DMatrix(np.zeros((1, width), dtype=np.float32), [0.5], nthread=1)
     params = {"objective": "binary:logistic", "base_score": 0.5, "nthread": 1}
-    return bytes(xgb.train(params, nothing, 0).save_raw("json"))
+    return bytes(xgb.train(params, nothing, 1).save_raw("json"))

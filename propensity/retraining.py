@@ -77,11 +77,11 @@ class Retraining:
         A day's package assumes the contacts of the day before; it is made again whenever today's exceed what it assumes by this factor.
     """
 
-    every_days: int | None = 30
+    every_days: int | None = 60
     drift_share: float | None = None
-    label_gap: float | None = None
-    performance_drop: float | None = None
-    min_labels: int = 200
+    label_gap: float | None = 4.0
+    performance_drop: float | None = 0.05
+    min_labels: int = 30
     learned: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
     fast: Steps = FAST

@@ -17,11 +17,8 @@ from propensity.campaign import Campaign
 from propensity.contact_days import ContactDay, known_days
 from propensity.decision import decide
 from propensity.drift import compare as compare_drift
-from propensity.metrics import evaluate
-from propensity.model import Model
-from propensity.relearning import Following, challenge, days_since, learning, level_of, package, recalibrate
+from propensity.relearning import Following, challenge, evidence, joined, learning, level_of, package, recalibrate
 from propensity.retraining import Evidence, Retraining, Trigger, measured_delay, triggers
-from propensity.schema import Table
 
 FloatArray = npt.NDArray[np.float64]
 Progress = Callable[[int], None]
@@ -69,7 +66,11 @@ class Walk:
         self._campaign, self._setting, self._first, self._source = campaign, setting, first, source
         self._selective = setting.explored_share is not None
         # What is observed afterwards stands in days of its own: before the first day everything, from then on what the policy contacted.
-        self._days = [*days[:first], *(replace(day, known=np.zeros(len(day), dtype=bool)) for day in days[first:])] if self._selective else list(days)
+        self._days = (
+            [*days[:first], *(replace(day, known=np.zeros(len(day), dtype=bool)) for day in days[first:])]
+            if self._selective
+            else list(days)
+        )
         self._truth = days
         self._steps = campaign.retraining.steps(measured_delay([max(setting.delay_days, 1)] * sum(map(len, days[:first]))))
         self._learned = learning(campaign, self._days, self._steps)
@@ -128,7 +129,9 @@ class Walk:
             steps=self._steps,
         )
         if judged is None or not judged.judgement.promote:
-            why = "too few outcomes to judge" if judged is None else "; ".join(r for r in judged.judgement.reasons if r.startswith("failed"))
+            why = (
+                "too few outcomes to judge" if judged is None else "; ".join(r for r in judged.judgement.reasons if r.startswith("failed"))
+            )
             self.books.refused.append((today, f"{reason}: {why}"))
             return
         self._put_live(known, self._truth[at - 1].traffic[-1])
@@ -140,30 +143,23 @@ class Walk:
         return self._scores[at] if at in self._scores else self._model.score(self._days[at].table)
 
     def _evidence(self, declared: Retraining, known: int, today: date) -> Evidence:
-        fresh = range(max(self._trained, self._first), known)
-        labels = sum(int(self._days[at].known.sum()) for at in range(self._trained, known))
-        seen = Evidence(days=days_since(self._days, self._trained, today), labels=labels)
-        if labels < declared.min_labels or not len(fresh):
-            return seen
-        scores = np.concatenate([self._scores[at][self._days[at].known] for at in fresh])
-        positive = np.concatenate([self._days[at].labels for at in fresh])
-        if not len(positive):
-            return seen
-        figures = evaluate(scores, positive, self._campaign.economics)
-        return replace(
-            seen,
-            predicted=float(scores.sum()),
-            observed=float(positive.sum()),
-            variance=float((scores * (1 - scores)).sum()),
-            drifted_share=self._drifted(fresh) if declared.drift_share is not None else float("nan"),
-            roc_auc=figures["roc_auc"],
-            promised_roc_auc=self._promised,
+        fresh = range(self._trained, known)
+        asked = declared.drift_share is not None and sum(len(self._days[at]) for at in fresh) >= declared.min_labels
+        return evidence(
+            declared,
+            self._days,
+            self._served,
+            trained=self._trained,
+            known=known,
+            at=today,
+            promised=self._promised,
+            drifted_share=self._drifted(fresh) if asked else float("nan"),
         )
 
     def _drifted(self, fresh: range) -> float:
         """Share of the columns that the drift monitor calls drifted: the days since the training against those before."""
-        window = _joined(self._campaign, [self._days[at].table for at in fresh])
-        before = _joined(self._campaign, [day.table for day in self._days[max(0, self._trained - 60) : self._trained]])
+        window = joined(self._campaign, [self._days[at].table for at in fresh])
+        before = joined(self._campaign, [day.table for day in self._days[max(0, self._trained - 60) : self._trained]])
         scores = (self._model.score(before), self._model.score(window))
         return compare_drift(self._campaign, before, window, *scores).drifted_share
 
@@ -189,9 +185,3 @@ class Walk:
         contact = decided | drawn
         self._days[at] = replace(self._truth[at], known=contact)
         return contact
-
-
-def _joined(campaign: Campaign, tables: Sequence[Table]) -> Table:
-    columns = {name: np.concatenate([table.columns[name] for table in tables]) for name in campaign.feature_names}
-    ids = tuple(one for table in tables for one in table.ids)
-    return Table(campaign, ids, np.arange(1, len(ids) + 1), columns)
