@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -15,11 +15,14 @@ from propensity.following import traffic_term
 from propensity.linear import CategoricalTerm, Linear, NumericTerm
 from propensity.retraining import Retraining
 from propensity.schema import Table
+from propensity.snapshot import SnapshotData
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 # The last digits of a solver differ between processors.
 _DIGITS = 10
+WORKING_DAYS = 21
+"""Of a month."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,22 @@ def known_days(days: Sequence[ContactDay], at: date, delay_days: float) -> int:
             break
         known += 1
     return known
+
+
+def snapshot_days(data: SnapshotData) -> list[ContactDay]:
+    """The months of a snapshot as contact days, each dated by its last day: finer than that a snapshot does not know.
+
+    None where it has no calendar.
+    """
+    if data.months is None:
+        return []
+    found = []
+    for month in np.unique(data.months):
+        rows = np.flatnonzero(data.months == month)
+        last: date = (month + 1).astype("datetime64[D]").item() - timedelta(days=1)
+        traffic = np.full(len(rows), max(1.0, len(rows) / WORKING_DAYS))
+        found.append(ContactDay(last, data.table.take(rows), data.label[rows], np.ones(len(rows), dtype=bool), traffic))
+    return found
 
 
 def design_of(table: Table) -> FloatArray:

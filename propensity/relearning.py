@@ -12,7 +12,6 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +25,7 @@ from propensity.manifest import FORMAT_2, Manifest
 from propensity.metrics import evaluate, roc_auc
 from propensity.model import Model, canary, categories_of, recalibrated
 from propensity.promotion import Judgement, judge
-from propensity.retraining import Evidence, Retraining, Steps
+from propensity.retraining import Evidence, Retraining, Steps, roc_auc_error
 from propensity.schema import Table
 from propensity.version import code_version
 
@@ -87,6 +86,15 @@ def margin_of(model: Model) -> Margin:
 def level_of(model: Model, days: Sequence[ContactDay], steps: Steps, state: State, after: int) -> Following:
     """Follow the level of a model that was learned from the first ``after`` days, which ended in ``state``."""
     return Following(days, steps, replace(state, mean=state.mean[:2], covariance=state.covariance[:2, :2]), after, margin_of(model))
+
+
+def level_from(model: Model, days: Sequence[ContactDay], steps: Steps, after: int) -> Following:
+    """Follow the level of a model that was trained otherwise, beginning with its own offset after the first ``after`` days."""
+    state = start(0)
+    mean = state.mean.copy()
+    recalibration = model.manifest.recalibration
+    mean[0] = model.manifest.offset if recalibration is None else recalibration.base_offset
+    return Following(days, steps, replace(state, mean=mean), after, margin_of(model))
 
 
 def package(campaign: Campaign, days: Sequence[ContactDay], known: int, state: State, steps: Steps, source: str, traffic: float) -> Model:
@@ -219,27 +227,31 @@ def evidence(
     *,
     trained: int,
     known: int,
-    at: date,
     promised: float = math.nan,
     drifted_share: float = math.nan,
 ) -> Evidence:
     """What the triggers are asked with: the outcomes since the last training beside the scores that were given."""
     fresh = range(trained, known)
     labels = sum(int(days[place].known.sum()) for place in fresh)
-    seen = Evidence(days=days_since(days, trained, at), labels=labels, drifted_share=drifted_share, promised_roc_auc=promised)
+    seen = Evidence(days=days_new(days, trained, known), labels=labels, drifted_share=drifted_share, promised_roc_auc=promised)
     if labels < declared.min_labels:
         return seen
     scores = np.concatenate([served(place)[days[place].known] for place in fresh])
     positive = np.concatenate([days[place].labels for place in fresh])
-    variance = float((scores * (1 - scores)).sum())
+    hits, auc = int(positive.sum()), roc_auc(scores, positive)
     return replace(
-        seen, predicted=float(scores.sum()), observed=float(positive.sum()), variance=variance, roc_auc=roc_auc(scores, positive)
+        seen,
+        predicted=float(scores.sum()),
+        observed=float(hits),
+        variance=float((scores * (1 - scores)).sum()),
+        roc_auc=auc,
+        roc_auc_error=roc_auc_error(auc, hits, len(positive) - hits),
     )
 
 
-def days_since(days: Sequence[ContactDay], trained: int, at: date) -> int:
-    """Days from the last contact day that was learned from to ``at``."""
-    return (at - days[max(0, trained - 1)].date).days
+def days_new(days: Sequence[ContactDay], trained: int, known: int) -> int:
+    """Days from the newest outcome learned from to the newest that is known."""
+    return (days[known - 1].date - days[max(0, trained - 1)].date).days if known else 0
 
 
 def _newest(days: Sequence[ContactDay]) -> list[ContactDay]:

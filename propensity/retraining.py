@@ -2,10 +2,10 @@
 
 Standard library alone: a declaration is read by everything. A trigger is a number beside its bound, and says why in one sentence.
 
-- ``schedule``: so many days since the last training.
+- ``schedule``: outcomes are known that are so many days newer than any that the model has learned from.
 - ``drift``: the share of columns that the drift monitor calls drifted.
 - ``label_gap``: predicted less observed conversions of the newest outcomes, in standard errors: what chance alone gives is known.
-- ``performance``: the relative drop of the ROC-AUC above one half, or of the profit, against what the last training promised.
+- ``performance``: the share by which the ROC-AUC above one half fell below what the last training promised, beyond its sampling error.
 
 None but the schedule is asked before `Retraining.min_labels` outcomes are known that the training had not seen.
 """
@@ -13,11 +13,13 @@ None but the schedule is asked before `Retraining.min_labels` outcomes are known
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["schedule", "drift", "label_gap", "performance"]
+# Normal quantile of 95 %.
+_ONE_SIDED = 1.645
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Retraining:
     Attributes
     ----------
     every_days : int or None
-        Train again at the latest after so many days. None: no schedule.
+        Train again once outcomes are known that are so many days newer than those learned from. None: no schedule.
     drift_share, label_gap, performance_drop : float or None
         Bounds of the other triggers; None: not used. ``label_gap`` counts standard errors.
     min_labels : int
@@ -72,12 +74,12 @@ class Retraining:
         ``fast`` where outcomes are known within ``fast_label_days``; else ``slow``, which is the trailing rate switched off: a level of
         last month says less about today than the long run does.
     fast_label_days : float
-        Median days from contact to outcome, as measured, up to which the trailing rate is used.
+        Days until nine of ten outcomes are known, as measured, up to which the trailing rate is used.
     traffic_growth : float
         A day's package assumes the contacts of the day before; it is made again whenever today's exceed what it assumes by this factor.
     """
 
-    every_days: int | None = 60
+    every_days: int | None = 30
     drift_share: float | None = None
     label_gap: float | None = 4.0
     performance_drop: float | None = 0.05
@@ -131,11 +133,12 @@ class Evidence:
 
     Attributes
     ----------
-    days : since the last training
+    days : from the newest outcome that the model has learned from to the newest that is known
     predicted, observed, variance : of the newest labelled predictions: sum of the scores, conversions, sum of score * (1 - score)
     labels : outcomes known that the training had not seen
     drifted_share : of the last drift run
-    roc_auc, promised_roc_auc : of the newest labelled predictions, and what the judgement of the last training had measured
+    roc_auc, roc_auc_error : of the newest labelled predictions, and its standard error
+    promised_roc_auc : what the judgement of the last training had measured
     """
 
     days: float
@@ -145,6 +148,7 @@ class Evidence:
     variance: float = math.nan
     drifted_share: float = math.nan
     roc_auc: float = math.nan
+    roc_auc_error: float = math.nan
     promised_roc_auc: float = math.nan
 
 
@@ -163,10 +167,10 @@ class Trigger:
     @property
     def reason(self) -> str:
         texts = {
-            "schedule": f"{self.value:.0f} days since the last training, {self.bound:g} declared",
+            "schedule": f"outcomes of {self.value:.0f} days were not learned from yet, {self.bound:g} declared",
             "drift": f"{self.value:.0%} of the columns drifted, {self.bound:.0%} declared",
             "label_gap": f"predicted and observed conversions are {self.value:.1f} standard errors apart, {self.bound:g} declared",
-            "performance": f"the ROC-AUC above one half fell by {self.value:.0%}, {self.bound:.0%} declared",
+            "performance": f"the ROC-AUC above one half fell by {self.value:.0%} at the least, {self.bound:.0%} declared",
         }
         return texts[self.kind]
 
@@ -183,7 +187,9 @@ def triggers(declared: Retraining, seen: Evidence) -> tuple[Trigger, ...]:
     if declared.label_gap is not None:
         found.append(Trigger("label_gap", label_gap(seen.predicted, seen.observed, seen.variance), declared.label_gap))
     if declared.performance_drop is not None:
-        found.append(Trigger("performance", performance_drop(seen.roc_auc, seen.promised_roc_auc), declared.performance_drop))
+        found.append(
+            Trigger("performance", performance_drop(seen.roc_auc, seen.roc_auc_error, seen.promised_roc_auc), declared.performance_drop)
+        )
     return tuple(found)
 
 
@@ -196,15 +202,26 @@ def label_gap(predicted: float, observed: float, variance: float) -> float:
     return abs(predicted - observed) / math.sqrt(variance) if variance > 0 else math.nan
 
 
-def performance_drop(roc_auc: float, promised: float) -> float:
-    """By which share the ROC-AUC above one half fell; NaN where either was not measured or nothing was promised."""
-    return (promised - roc_auc) / (promised - 0.5) if promised > 0.5 else math.nan
+def performance_drop(roc_auc: float, error: float, promised: float) -> float:
+    """By which share the ROC-AUC above one half fell at the least, at the favourable end of its 90 % interval.
+
+    NaN where a figure was not measured or nothing was promised. Without the error, thirty outcomes would seem to fall by 5 % most days.
+    """
+    return (promised - (roc_auc + _ONE_SIDED * error)) / (promised - 0.5) if promised > 0.5 else math.nan
 
 
-def measured_delay(days: list[float]) -> float:
-    """Median days from contact to known outcome; infinite where no outcome is known: nothing trailing can be trusted yet."""
-    if not days:
-        return math.inf
-    ordered = sorted(days)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+def roc_auc_error(roc_auc: float, positives: int, negatives: int) -> float:
+    """Standard error of a ROC-AUC; NaN without either kind of outcome.
+
+    Source: Hanley, McNeil, "The meaning and use of the area under a receiver operating characteristic curve", 1982, equation 2.
+    """
+    if not (positives and negatives):
+        return math.nan
+    first, second = roc_auc / (2 - roc_auc), 2 * roc_auc**2 / (1 + roc_auc)
+    spread = (positives - 1) * (first - roc_auc**2) + (negatives - 1) * (second - roc_auc**2)
+    return math.sqrt((roc_auc * (1 - roc_auc) + spread) / (positives * negatives))
+
+
+def measured_delay(days: Sequence[float]) -> float:
+    """Days from contact until nine of ten outcomes are known; infinite where none is: nothing trailing can be trusted yet."""
+    return sorted(days)[math.ceil(0.9 * len(days)) - 1] if days else math.inf

@@ -12,7 +12,7 @@ from propensity.campaign import Campaign
 from propensity.contact_days import ContactDay, known_days
 from propensity.decision import decide
 from propensity.following import TYPICAL_TRAFFIC
-from propensity.retraining import Retraining
+from propensity.retraining import ON_SCHEDULE, Retraining
 from replay.walk import Books, Setting, Walk
 
 Traffic = Literal["so_far", "list", "none"]
@@ -71,7 +71,13 @@ def _settings(declared: Retraining) -> list[tuple[str, str, Retraining | None, b
         ("scheduled-only", "trained again every month, nothing in between", replace(none, every_days=30), False),
         ("scheduled", "trained again every month, the level followed", replace(none, every_days=30), True),
         ("drift-triggered", f"trained again when {DRIFTED_SHARE:.0%} of the columns drift", replace(none, drift_share=DRIFTED_SHARE), True),
-        ("label-gap-triggered", "trained again when outcomes contradict the scores", replace(none, label_gap=declared.label_gap), True),
+        ("label-gap-triggered", "trained again when outcomes contradict the scores", replace(none, label_gap=ON_SCHEDULE.label_gap), True),
+        (
+            "performance-triggered",
+            "trained again when the ROC-AUC drops",
+            replace(none, performance_drop=ON_SCHEDULE.performance_drop),
+            True,
+        ),
         ("every-day", "trained again every contact day", replace(none, every_days=1, min_labels=1), True),
         ("default", "as the campaign declares it", declared, True),
     ]

@@ -108,10 +108,10 @@ class Walk:
         self._level: Following = level_of(self._model, self._days, self._steps, state, known)
 
     def _morning(self, at: int) -> None:
-        declared, known, today = self._setting.retraining, self._known(at), self._truth[at].date
+        declared, known = self._setting.retraining, self._known(at)
         if declared is None or known <= self._tried:
             return
-        fired = [trigger for trigger in triggers(declared, self._evidence(declared, known, today)) if trigger.fired]
+        fired = [trigger for trigger in triggers(declared, self._evidence(declared, known)) if trigger.fired]
         if fired:
             self._retrain(at, known, fired)
 
@@ -142,7 +142,7 @@ class Walk:
         """The scores given on a day; of a day before the first one, those of the first model."""
         return self._scores[at] if at in self._scores else self._model.score(self._days[at].table)
 
-    def _evidence(self, declared: Retraining, known: int, today: date) -> Evidence:
+    def _evidence(self, declared: Retraining, known: int) -> Evidence:
         fresh = range(self._trained, known)
         asked = declared.drift_share is not None and sum(len(self._days[at]) for at in fresh) >= declared.min_labels
         return evidence(
@@ -151,7 +151,6 @@ class Walk:
             self._served,
             trained=self._trained,
             known=known,
-            at=today,
             promised=self._promised,
             drifted_share=self._drifted(fresh) if asked else float("nan"),
         )
