@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is told to anybody outside.
 export CDK_DISABLE_CLI_TELEMETRY := true
 
-.PHONY: help setup demo test faults check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs lock upgrade clean
+.PHONY: help setup demo test faults replay check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs lock upgrade clean
 
 # The command-line tool and the library read each other's files only within one major version.
 CDK := npx --yes aws-cdk@2.1147.0
@@ -50,6 +50,9 @@ test: $(READY) ## every test
 
 faults: $(READY) ## every promise of the scoring service under real faults, in about half an hour: make faults ONLY="R1 R6"
 	@$(BIN)/python -m faults $(ONLY)
+
+replay: $(READY) ## the real history day by day: what each policy would have earned: make replay ONLY="default everyone"
+	@$(BIN)/python -m replay $(ONLY)
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

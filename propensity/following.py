@@ -118,8 +118,8 @@ def traffic_seen(day: npt.NDArray[np.int64], growth: float) -> FloatArray:
     rows before a row have a say in it.
     """
     seen = np.empty(len(day))
-    edges = np.flatnonzero(np.diff(day, prepend=day[0] - 1 if len(day) else 0))
-    ends = np.append(edges[1:], len(day))
+    edges = np.flatnonzero(np.diff(day, prepend=day[:1] - 1))
+    ends = np.append(edges, len(day))[1:]
     assumed = 1.0
     for first, end in zip(edges.tolist(), ends.tolist(), strict=True):
         for at in range(first, end):
