@@ -20,6 +20,13 @@ _SCORING_SOURCES = (
     "campaign.py",
     "engine.py",
     "trees.py",
+    "contest.py",
+    "comparison.py",
+    "calibrators.py",
+    "families/boosted.py",
+    "families/lightgbm_trees.py",
+    "families/logistic.py",
+    "families/treatments.py",
 )
 
 
