@@ -109,7 +109,7 @@ def fit_logistic(columns: Sequence[FloatArray], positive: npt.NDArray[np.bool_],
     found[0] = math.log(rate / (1 - rate))
     loss = _loss(found, parts, positive, counted)
     for _ in range(_MOST_STEPS):
-        step = _newton_step(found, parts, positive, counted)
+        step: FloatArray = _newton_step(found, parts, positive, counted)
         # The loss falls along the step; a shorter one is taken where the whole one is too long.
         while (new := _loss(found - step, parts, positive, counted)) > loss and np.abs(step).max() > _SMALLEST_STEP:
             step = step / 2
@@ -124,11 +124,11 @@ _MOST_STEPS, _SMALLEST_STEP, _RIDGE = 100, 1e-10, 1e-9
 
 
 def _newton_step(at: FloatArray, parts: list[FloatArray], positive: npt.NDArray[np.bool_], counted: FloatArray) -> FloatArray:
-    p = 1.0 / (1.0 + _exp(np.clip(-_sum(at, parts), -700.0, 700.0)))
-    gradient: FloatArray = np.array([np.sum(counted * (p - positive) * part) for part in parts]) + _RIDGE * at
+    p: FloatArray = 1.0 / (1.0 + _exp(np.clip(-_sum(at, parts), -700.0, 700.0)))
+    gradient = np.array([np.sum(counted * (p - positive) * part) for part in parts]) + _RIDGE * at
     curvature = counted * p * (1 - p)
     hessian = np.array([[np.sum(curvature * one * other) for other in parts] for one in parts]) + _RIDGE * np.eye(len(parts))
-    step: FloatArray = np.linalg.solve(hessian, gradient)
+    step: FloatArray = np.linalg.solve(hessian, gradient).astype(np.float64)
     return step
 
 
