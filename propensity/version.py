@@ -23,6 +23,7 @@ _SCORING_SOURCES = (
     "contest.py",
     "comparison.py",
     "calibrators.py",
+    "search.py",
     "families/boosted.py",
     "families/lightgbm_trees.py",
     "families/logistic.py",

@@ -25,6 +25,7 @@ from propensity.campaign import (
 )
 from propensity.errors import CampaignError
 from propensity.recipe import Choice, Constant, Draw, Lift, Recipe, Slope, Uniform
+from propensity.zoo import Zoo
 from tests.builders import tiny_campaign
 
 DRAWS: dict[str, Draw] = {
@@ -175,6 +176,8 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"test_share": 0.25},
     {"unexpected_columns": "refuse"},
     {"retrain_cron": "0 4 5 * *"},
+    {"zoo": Zoo(candidates=("xgboost", "logistic"))},
+    {"zoo": Zoo(candidates=("xgboost",), search_trials=5)},
     {"recipe": recipe()},
     {"recipe": recipe(intercept=0.1)},
     {"recipe": recipe(draws=DRAWS | {"age": Constant(40)})},
