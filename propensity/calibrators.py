@@ -6,13 +6,13 @@ margin, so that the effects of the features would no longer sum to the score: th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from propensity.calibration import Calibration, fit_calibration
+from propensity.calibration import Calibration, fit_calibration, fit_logistic
 from propensity.families.base import FloatArray, Labels
 from propensity.families.treatments import prior_shift
 
@@ -32,8 +32,14 @@ class Choice:
     log_loss: Mapping[str, float]
 
 
-def choose_calibration(margin: Margins, positive: Labels, fitted_rate: float, weights: FloatArray | None = None) -> Choice:
-    """Compare all on margins of rows that the model had not seen; fit the best servable one on all of them.
+def choose_calibration(
+    margin: Margins,
+    positive: Labels,
+    fitted_rate: float,
+    weights: FloatArray | None = None,
+    compared: Sequence[str] = COMPARED,
+) -> Choice:
+    """Compare them on margins of rows that the model had not seen; fit the best servable one on all of them.
 
     Parameters
     ----------
@@ -41,15 +47,17 @@ def choose_calibration(margin: Margins, positive: Labels, fitted_rate: float, we
         The rate of positives that the model learned at: another than these rows' where it was treated.
     weights : float64 array or None
         What each row counts.
+    compared : names
+        At least those of `SERVABLE`.
     """
     wide: FloatArray = margin.astype(np.float64)
-    losses: dict[str, list[FloatArray]] = {name: [] for name in COMPARED}
+    losses: dict[str, list[FloatArray]] = {name: [] for name in compared}
     order: list[npt.NDArray[np.intp]] = []
     fold = _folds(positive)
     for number in range(FOLDS):
         seen, held = fold != number, fold == number
         order.append(np.flatnonzero(held))
-        for name in COMPARED:
+        for name in compared:
             apply = fit(name, wide[seen], positive[seen], fitted_rate, None if weights is None else weights[seen])
             losses[name].append(_log_losses(apply(wide[held]), positive[held]))
     counted = None if weights is None else weights[np.concatenate(order)]
@@ -90,27 +98,28 @@ def _isotonic(margin: FloatArray, positive: Labels, weights: FloatArray | None) 
 
 def _beta(margin: FloatArray, positive: Labels, weights: FloatArray | None) -> Callable[[FloatArray], FloatArray]:
     """log-odds = a ln p - b ln(1 - p) + c. Kull, Silva Filho, Flach, "Beta calibration", 2017, equation 5."""
-    from sklearn.linear_model import LogisticRegression
-
+    parts = _log_parts(margin)
     used = [0, 1]
     while True:
-        fitted = LogisticRegression(C=1e9, max_iter=500).fit(_log_parts(margin)[:, used], positive, sample_weight=weights)
-        kept = [at for at, coefficient in zip(used, fitted.coef_[0].tolist(), strict=True) if coefficient >= 0]
+        offset, *slopes = fit_logistic([parts[at] for at in used], positive, weights)
+        kept = [at for at, slope in zip(used, slopes, strict=True) if slope >= 0]
         if kept == used or not kept:
             break
         # As its authors do: a coefficient below zero would turn the order round, and is left out.
         used = kept
 
     def apply(new: FloatArray) -> FloatArray:
-        found: FloatArray = fitted.predict_proba(_log_parts(new)[:, used])[:, 1]
-        return found
+        found = np.full(len(new), offset)
+        for at, slope in zip(used, slopes, strict=True):
+            found += slope * _log_parts(new)[at]
+        return Calibration().probability(found)
 
     return apply
 
 
-def _log_parts(margin: FloatArray) -> FloatArray:
+def _log_parts(margin: FloatArray) -> tuple[FloatArray, FloatArray]:
     """ln p and -ln(1 - p) of the sigmoid of the margin."""
-    return np.column_stack([-np.logaddexp(0.0, -margin), np.logaddexp(0.0, margin)])
+    return -np.logaddexp(0.0, -margin), np.logaddexp(0.0, margin)
 
 
 def _log_losses(probability: FloatArray, positive: Labels) -> FloatArray:

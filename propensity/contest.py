@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from propensity.calibrators import Choice, choose_calibration
+from propensity.calibrators import SERVABLE, Choice, choose_calibration
 from propensity.families.base import Budget, FloatArray, Labels, Params, Rows
 from propensity.families.boosted import no_trees
 from propensity.families.registry import family
@@ -35,11 +35,14 @@ class Plan:
     folds : int
         Of the cross-validation that chooses the rounds and gives the margins to calibrate on.
     params : mapping of family to its settings
+    calibrations : tuple of str
+        Those that are compared (`propensity.calibrators`); only servable ones are chosen.
     """
 
     folds: int
     budget: Budget
     params: Mapping[str, Params]
+    calibrations: tuple[str, ...] = SERVABLE
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,11 @@ class Fitted:
     linear: Linear | None = None
     weight_trees: float = 1.0
     weight_linear: float = 0.0
+
+    @property
+    def held_out_log_loss(self) -> float:
+        """Of the chosen calibration, on rows that neither the model nor the calibration had seen."""
+        return self.calibration.log_loss[self.calibration.name]
 
     def scores(self, table: Table) -> FloatArray:
         """Probability per row, to the bits that the package gives."""
@@ -108,6 +116,13 @@ class Contest:
         """The candidate, fitted at the first call."""
         return self._both(candidate)[0]
 
+    def fold_losses(self, candidate: str, params: Params) -> Iterator[float]:
+        """Log loss of the rows held out with these settings, fold by fold; uncalibrated."""
+        for train, held in self._folds:
+            _, margin, _ = self._one_fold(candidate, train, held, params)
+            signed = np.where(self._positive[held], -margin.astype(np.float64), margin)
+            yield float(np.average(np.logaddexp(0.0, signed), weights=_part(self._weights, held)))
+
     def _both(self, candidate: str) -> tuple[Fitted, _CrossFitted]:
         if candidate not in self._done:
             self._done[candidate] = self._averaged() if candidate == AVERAGE else self._single(candidate)
@@ -118,7 +133,7 @@ class Contest:
         name, treatment = split_name(candidate)
         kind, params = family(name), self._plan.params[name]
         crossed = self._cross_fit(candidate)
-        choice = choose_calibration(crossed.margins, self._positive, crossed.fitted_rate, self._weights)
+        choice = choose_calibration(crossed.margins, self._positive, crossed.fitted_rate, self._weights, self._plan.calibrations)
         rows = treated(Rows.of(self._table, self._positive, self._weights), treatment, self._seed)
         member = kind.fit(rows, crossed.rounds, params, self._seed)
         width = rows.matrix.shape[1]
@@ -144,15 +159,16 @@ class Contest:
         """Fold by fold, side by side, each by one thread: the result does not depend on the number of cores, and threads that wait for
         each other inside a library slow each other down where the machine has other work.
         """
+        params = self._plan.params[split_name(candidate)[0]]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            results = list(pool.map(lambda fold: self._one_fold(candidate, *fold), self._folds))
+            results = list(pool.map(lambda fold: self._one_fold(candidate, fold[0], fold[1], params), self._folds))
         margins = np.empty(len(self._table))
         for (_, held), (_, margin, _) in zip(self._folds, results, strict=True):
             margins[held] = margin
         rounds = max(1, round(float(np.mean([best for best, _, _ in results]))))
         return _CrossFitted(margins, rounds, float(np.mean([rate for _, _, rate in results])))
 
-    def _one_fold(self, candidate: str, train: Positions, held: Positions) -> tuple[int, npt.NDArray[np.floating], float]:
+    def _one_fold(self, candidate: str, train: Positions, held: Positions, params: Params) -> tuple[int, npt.NDArray[np.floating], float]:
         """Best number of rounds and the margins of the rows held out; encoding and treatment, too, are learned without them."""
         name, treatment = split_name(candidate)
         table, positive = self._table.take(train), self._positive[train]
@@ -162,7 +178,7 @@ class Contest:
         if treatment:
             # What stops the rounds must have the rate that they are fitted at.
             unseen = unseen.weighed(float(np.exp(-prior_shift(seen.rate, changed.rate))))
-        best, margin = family(name).held_out(changed, unseen, self._plan.params[name], self._seed, self._plan.budget)
+        best, margin = family(name).held_out(changed, unseen, params, self._seed, self._plan.budget)
         return best, margin, changed.rate
 
     def _averaged(self) -> tuple[Fitted, _CrossFitted]:
@@ -181,7 +197,7 @@ class Contest:
             candidate=AVERAGE,
             families=AVERAGED,
             margin=margin,
-            calibration=choose_calibration(margins, self._positive, rate, self._weights),
+            calibration=choose_calibration(margins, self._positive, rate, self._weights, self._plan.calibrations),
             params={**trees.params, **{f"{LOGISTIC}_{name}": value for name, value in linear.params.items()}},
             size_bytes=trees.size_bytes + linear.size_bytes,
             linear=linear.linear,

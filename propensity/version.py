@@ -20,6 +20,14 @@ _SCORING_SOURCES = (
     "campaign.py",
     "engine.py",
     "trees.py",
+    "contest.py",
+    "comparison.py",
+    "calibrators.py",
+    "search.py",
+    "families/boosted.py",
+    "families/lightgbm_trees.py",
+    "families/logistic.py",
+    "families/treatments.py",
 )
 
 

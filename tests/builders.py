@@ -23,6 +23,7 @@ from propensity.raw import RawData
 from propensity.schema import Table, check_rows
 from propensity.snapshot import Manifest, SnapshotData
 from propensity.training import Training
+from propensity.zoo import Zoo
 
 Columns = dict[str, list[Any]]
 Labels = npt.NDArray[np.bool_]
@@ -46,6 +47,8 @@ def tiny_campaign(**changes: Any) -> Campaign:
         ),
         excluded=(("duration", "known only once the call is over"),),
         economics=Economics(contact_cost=Decimal("5"), conversion_value=Decimal("20"), currency="EUR"),
+        # Trees, so that their tests have some: of these rows a straight line knows more.
+        zoo=Zoo(candidates=("xgboost",)),
     )
     return replace(declared, **changes)
 

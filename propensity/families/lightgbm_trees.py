@@ -19,6 +19,8 @@ from propensity.features import Matrix
 from propensity.zoo import LIGHTGBM
 
 _LEAF = -1
+# Above what a campaign can declare (`propensity.campaign.LARGEST`), below what float32 holds: nine digits must not round it to infinity.
+_LARGEST = np.float32(3.4e38)
 
 
 class LightGBM:
@@ -109,7 +111,8 @@ def _threshold(node: dict[str, Any]) -> float:
         narrow = np.float32(wide)
         if float(narrow) > wide:
             narrow = np.nextafter(narrow, np.float32(-np.inf))
-        return float(np.nextafter(narrow, np.float32(np.inf)))
+        # "Every number" is a threshold beyond float32; no campaign allows a number as large as this.
+        return float(min(np.nextafter(narrow, np.float32(np.inf)), _LARGEST))
 
 
 def _default_left(node: dict[str, Any]) -> bool:

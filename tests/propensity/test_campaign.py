@@ -26,6 +26,7 @@ from propensity.campaign import (
 from propensity.errors import CampaignError
 from propensity.recipe import Choice, Constant, Draw, Lift, Recipe, Slope, Uniform
 from propensity.retraining import Retraining, Span
+from propensity.zoo import Zoo
 from tests.builders import tiny_campaign
 
 DRAWS: dict[str, Draw] = {
@@ -183,6 +184,8 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"retrain_cron": "0 4 5 * *"},
     {"retraining": Retraining(every_days=31)},
     {"retraining": Retraining(spans=(Span("age", 20, 60, 40, 10),))},
+    {"zoo": Zoo(candidates=("xgboost", "logistic"))},
+    {"zoo": Zoo(candidates=("xgboost",), search_trials=5)},
     {"recipe": recipe()},
     {"recipe": recipe(intercept=0.1)},
     {"recipe": recipe(draws=DRAWS | {"age": Constant(40)})},
