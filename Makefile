@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is told to anybody outside.
 export CDK_DISABLE_CLI_TELEMETRY := true
 
-.PHONY: help setup demo test faults outage alarms check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs panels lock upgrade clean
+.PHONY: help setup demo test faults outage alarms replay check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs panels lock upgrade clean
 
 # The command-line tool and the library read each other's files only within one major version.
 CDK := npx --yes aws-cdk@2.1147.0
@@ -56,6 +56,9 @@ alarms: $(READY) ## how often alarms are false at every number of rows, and what
 
 outage: $(READY) ## Prefect is killed across due times of a real schedule: how many runs then do the work; a quarter of an hour
 	@$(BIN)/python -m local.outage
+
+replay: $(READY) ## the real history day by day: what each policy would have earned: make replay ONLY="default everyone"
+	@$(BIN)/python -m replay $(ONLY)
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -17,6 +17,8 @@ SCORE_CRON = "0 6 * * *"
 # What came back by the evening counts in the monitoring of the same day.
 OUTCOMES_CRON = "0 21 * * *"
 MONITOR_CRON = "0 22 * * *"
+# Before scoring, and once more when the day's traffic can be seen.
+FOLLOW_CRON = "30 5,12 * * *"
 SHADOW_CRON = "25 * * * *"
 # A day's predictions mature at midnight.
 COMPARE_CRON = "40 0 * * *"
@@ -70,6 +72,8 @@ def schedules() -> list[Scheduled]:
             Scheduled(f"shadow-{declared.name}", "flows.shadow.shadow", SHADOW_CRON, parameters),
             Scheduled(f"compare-{declared.name}", "flows.compare.compare_models", COMPARE_CRON, parameters),
         ]
+        if declared.retraining.follows:
+            found.append(Scheduled(f"follow-{declared.name}", "flows.follow.follow", FOLLOW_CRON, parameters))
     return found
 
 
