@@ -195,6 +195,9 @@ class Environment:
         A month. At 80 % of it, and when the forecast passes it, people are told.
     upload_limit_gib : int
         Size of one list at most.
+    spark_from_gib : int
+        Lists of this size and above are scored by Spark, on many machines. One has no larger disk than 200 GiB, and takes about a minute
+        for each GiB.
     postgres : str
         The major version; AWS keeps the minor one up to date.
     insights : bool
@@ -213,6 +216,7 @@ class Environment:
     callers: tuple[Caller, ...]
     budget_usd: int
     upload_limit_gib: int = 5
+    spark_from_gib: int = 4
     postgres: str = "18"
     insights: bool = True
     architecture: Literal["arm64", "x86_64"] = "arm64"
@@ -290,6 +294,7 @@ ENVIRONMENTS: tuple[Environment, ...] = (
         callers=(Caller(name="marketing", rate_per_s=100, burst=200, per_day=500_000),),
         budget_usd=900,
         upload_limit_gib=100,
+        spark_from_gib=20,
     ),
 )
 

@@ -16,7 +16,6 @@ from local.postgres_binaries import find_binaries
 from local.postgres_urls import DatabaseUrls
 from propensity.errors import SettingsInvalid
 
-
 OPTIONAL = ("PROPENSITY_DATA_DIR", "PROPENSITY_SPARK_PYTHON")
 
 

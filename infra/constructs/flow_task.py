@@ -67,7 +67,7 @@ def list_task(scope: Construct, parts: Parts) -> Task:
         name=LIST,
         size=parts.environment.services.scored_list,
         environment=parts.environment,
-        disk_gib=min(LARGEST_DISK_GIB, 20 + DISK_FACTOR * parts.environment.upload_limit_gib),
+        disk_gib=min(LARGEST_DISK_GIB, 20 + DISK_FACTOR * min(parts.environment.upload_limit_gib, parts.environment.spark_from_gib)),
         program=Program(
             image=parts.images.container("flows"),
             # The stores are put together as for every flow; a list asks MLflow nothing, but its address must be one.

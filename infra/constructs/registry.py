@@ -62,6 +62,11 @@ class Images:
         self._registry = registry
         self.tags = tags
 
+    @property
+    def version(self) -> str:
+        """Of the flows, whose code jobs on Spark are made of; a path may hold it."""
+        return self.tags["flows"].replace(":", "-")
+
     def container(self, image: Image) -> ecs.ContainerImage:
         return ecs.ContainerImage.from_ecr_repository(self._registry.repositories[image], self.tags[image])
 

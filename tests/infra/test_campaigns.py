@@ -45,7 +45,7 @@ def test_lists_left_half_done_are_seen_to(synthesise: Synthesise, name: str) -> 
 
 
 def test_people_hear_of_tasks_that_were_lost(synthesise: Synthesise, name: str) -> None:
-    (rule,) = (r["Properties"] for n, r in synthesise(name)["Jobs"].of_type("AWS::Events::Rule").items() if n.startswith("LostTasks"))
+    (rule,) = (r["Properties"] for n, r in synthesise(name)["Jobs"].of_type("AWS::Events::Rule").items() if n.startswith("LostTasksRule"))
     detail = rule["EventPattern"]["detail"]
     assert detail["stopCode"] == ["TaskFailedToStart", "SpotInterruption", "TerminationNotice"]
     assert {ref["Ref"][:8] for ref in detail["taskDefinitionArn"]} == {"FlowTask", "ListTask"}
