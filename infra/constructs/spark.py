@@ -57,7 +57,6 @@ class Spark(Construct):
         ):
             self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
         self._let_log()
-        # As the images are named: after the commit. Where some were named by digest, jobs go on with those of the whole version.
         self._code = parts.lake.bucket.s3_url_for_object(f"{CODE}/{parts.images.version}")
 
     def _let_log(self) -> None:

@@ -60,7 +60,12 @@ def test_a_new_campaign_is_one_declaration(new_app: Callable[[str], Any]) -> Non
     one = all_campaigns()[CAMPAIGNS[0]]
     new = dataclasses.replace(one, name="brand-new", retrain_cron="0 4 * * 1")
     stage = PlatformStage(
-        new_app("dev"), "platform", environment=config.environment_named("dev"), campaigns=(one, new), tags=dict.fromkeys(IMAGES, "1")
+        new_app("dev"),
+        "platform",
+        environment=config.environment_named("dev"),
+        campaigns=(one, new),
+        tags=dict.fromkeys(IMAGES, "1"),
+        version="1",
     )
     jobs, operations = Template.from_stack(stage.jobs).to_json(), Template.from_stack(stage.operations).to_json()
     expressions = [
