@@ -54,7 +54,7 @@ site="$work/environment/lib/python$python/site-packages"
 # As the images do: the large libraries' own tests are never run, and of AWS two services are asked.
 find "$site"/{numpy,scipy,pandas,pyarrow} -type d -name tests -prune -exec rm -rf {} +
 find "$site/botocore/data" -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name secretsmanager -exec rm -rf {} +
-cp -R propensity flows "$site/"
+cp -RL propensity flows "$site/"
 find "$work/environment" -name __pycache__ -type d -prune -exec rm -rf {} +
 tar --create --gzip --file "$work/environment.tar.gz" --directory "$work/environment" .
 cp flows/spark_list.py "$work/spark_list.py"
