@@ -20,8 +20,9 @@ from infra.constructs.network import PlatformNetwork
 ADMIN = "propensity_admin"
 # Who logs in as what. flows/databases.py makes them; a test compares the two.
 ROLES = ("propensity_owner", "propensity_app", "propensity_reader", "mlflow", "prefect", "grafana")
-# Everybody's own connection is encrypted, and Postgres refuses any other.
-TLS = "require"
+# Everybody's own connection is encrypted, which Postgres insists on, and its certificate verified, name included, with the roots of RDS
+# that every image holds (PGSSLROOTCERT): nothing within the network can stand in for the database.
+TLS = "verify-full"
 PARAMETERS = {
     "rds.force_ssl": "1",
     # Slow statements, without the values in them.
@@ -139,6 +140,7 @@ class Database(Construct):
             delete_automated_backups=not self._environment.keep_data,
             auto_minor_version_upgrade=True,
             performance_insight_encryption_key=self.key,
+            ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
             parameter_group=rds.ParameterGroup(self, "Parameters", engine=engine, parameters=PARAMETERS),
             **at,
         )
@@ -156,7 +158,9 @@ class Database(Construct):
             self,
             "Cluster",
             engine=engine,
-            writer=rds.ClusterInstance.serverless_v2("Writer", auto_minor_version_upgrade=True),
+            writer=rds.ClusterInstance.serverless_v2(
+                "Writer", auto_minor_version_upgrade=True, ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1
+            ),
             serverless_v2_min_capacity=0,
             serverless_v2_max_capacity=self._environment.database.most_capacity,
             serverless_v2_auto_pause_duration=Duration.minutes(10),

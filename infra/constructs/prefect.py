@@ -8,6 +8,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
 from infra.constructs.balancer import Balancer, Route
+from infra.constructs.database import TLS
 from infra.constructs.firewall import PREFECT
 from infra.constructs.parts import Parts
 from infra.constructs.programs import QUIET, password_of
@@ -42,7 +43,7 @@ class Prefect(Construct):
                 image=parts.images.container("flows"),
                 environment={
                     **QUIET,
-                    "PREFECT_SERVER_DATABASE_CONNECTION_URL": login.url("prefect", driver="postgresql+asyncpg", tls="ssl=require"),
+                    "PREFECT_SERVER_DATABASE_CONNECTION_URL": login.url("prefect", driver="postgresql+asyncpg", tls=f"ssl={TLS}"),
                     "PREFECT_SERVER_UI_API_URL": f"{parts.environment.names.url('prefect')}/api",
                     "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": EVENTS_KEPT,
                 },

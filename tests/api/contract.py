@@ -128,7 +128,7 @@ def watched(app: Flask, campaigns: Mapping[str, Campaign], client: type[FlaskCli
         """Checks before it returns."""
 
         def open(self, *args: Any, **kwargs: Any) -> TestResponse:
-            reply = super().open(*args, **kwargs)
+            reply: TestResponse = super().open(*args, **kwargs)
             if not contract:
                 contract.append(Contract(deepcopy(openapi(campaigns))))
             contract[0].check(reply.request.method, reply.request.path, reply)

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
 from werkzeug.test import TestResponse
 
+from api.app import create_app
 from api.server import Server
 from tests.api import test_contract as contract_tests
 from tests.api.conftest import World, build_world, deposit, rival, rows, world  # noqa: F401 - fixtures of the tests below
@@ -56,7 +58,7 @@ class ThroughLambda(FlaskClient):
         ANSWERED.append(answer)
         data = base64.b64decode(answer["body"]) if answer["isBase64Encoded"] else answer["body"].encode()
         headers = [(name, value) for name, values in answer["multiValueHeaders"].items() for value in values]
-        return TestResponse([data], str(answer["statusCode"]), headers, request)
+        return TestResponse([data], str(answer["statusCode"]), Headers(headers), request)
 
 
 SERVERS: dict[int, Server] = {}
@@ -76,10 +78,9 @@ def _as_a_function() -> Iterator[None]:
     patch = pytest.MonkeyPatch()
     patch.setenv("PROPENSITY_SCORING_URL", "")
     patch.setenv("PROPENSITY_SCORING_TIMEOUT_S", "20")
-    made = contract_tests.create_app
 
     def asked_through_lambda(services: Any) -> Flask:
-        app = made(services)
+        app = create_app(services)
         app.test_client_class = ThroughLambda
         return app
 
