@@ -172,11 +172,20 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Which parts run all the time. See infra/profiles.py."""
+    """Which parts there are at any time. See infra/profiles.py.
+
+    Attributes
+    ----------
+    servers : bool
+        Of MLflow, Prefect and Grafana.
+    dashboard : bool
+        A page of CloudWatch. Alarms are told by mail with or without it.
+    """
 
     name: str
     scoring: Literal["fargate", "lambda"] = "fargate"
     servers: bool = True
+    dashboard: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +209,8 @@ class Environment:
         for each GiB.
     postgres : str
         The major version; AWS keeps the minor one up to date.
+    firewall : bool
+        A web application firewall before the REST API, which asks for keys and limits rates without one, too.
     insights : bool
         Metrics of every task (Container Insights), which cost about as much as the database of a small environment. Processor and
         memory of each service are there without them.
@@ -219,6 +230,7 @@ class Environment:
     spark_from_gib: int = 4
     postgres: str = "18"
     insights: bool = True
+    firewall: bool = True
     architecture: Literal["arm64", "x86_64"] = "arm64"
     profile: Profile = Profile(name="always-on")
     names: Names = Names()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy
@@ -65,7 +66,7 @@ class Database(Construct):
         Encrypts storage, backups and passwords.
     server : rds.DatabaseInstance or rds.DatabaseCluster
     prefect_auth, grafana_admin : secretsmanager.ISecret
-        Passwords of servers, each the whole text of its secret.
+        Passwords of servers, each the whole text of its secret; there only where the servers are.
     admin : Login
         Made and changed by RDS itself; the migration task alone may read it.
     """
@@ -101,14 +102,21 @@ class Database(Construct):
         }
         self.server = self._instance(at) if environment.database.kind == "instance" else self._cluster(at)
         self._passwords = {role: self._password(role) for role in ROLES}
-        self.prefect_auth = self._secret("PrefectAuth", "what the Prefect server asks for")
-        self.grafana_admin = self._secret("GrafanaAdmin", "the first password of Grafana's administrator")
         acknowledge(
             self.server, {MONITORING: "AWS' own policy, with which RDS writes the metrics of the operating system and nothing else."}
         )
         secret = self.server.secret
         assert secret is not None, "RDS keeps the administrator's password in a secret"
         self.admin = Login(ADMIN, self._by_address(secret, "Admin"), self._host)
+
+    @cached_property
+    def prefect_auth(self) -> secretsmanager.ISecret:
+        """Made when first asked for: where no server runs nobody does."""
+        return self._secret("PrefectAuth", "what the Prefect server asks for")
+
+    @cached_property
+    def grafana_admin(self) -> secretsmanager.ISecret:
+        return self._secret("GrafanaAdmin", "the first password of Grafana's administrator")
 
     def login(self, role: str) -> Login:
         """How to log in as one of `ROLES`."""
@@ -163,7 +171,8 @@ class Database(Construct):
             ),
             serverless_v2_min_capacity=0,
             serverless_v2_max_capacity=self._environment.database.most_capacity,
-            serverless_v2_auto_pause_duration=Duration.minutes(10),
+            # The shortest that there is: every hour that it sleeps is not paid for.
+            serverless_v2_auto_pause_duration=Duration.minutes(5),
             backup=rds.BackupProps(retention=Duration.days(self._environment.retention.backup_days)),
             parameter_group=rds.ParameterGroup(self, "Parameters", engine=engine, parameters=PARAMETERS),
             **at,
