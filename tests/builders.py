@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -178,6 +179,9 @@ class MemoryStore:
 
     def pieces(self, key: str) -> Iterator[bytes]:
         yield self.get(key)
+
+    def open_at(self, key: str, version: str | None = None) -> BinaryIO:
+        return BytesIO(self.get(key if version is None else f"{key}?version={version}"))
 
     def put_file(self, key: str, path: Path) -> None:
         self.put(key, path.read_bytes())
