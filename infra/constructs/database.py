@@ -65,8 +65,8 @@ class Database(Construct):
     key : kms.Key
         Encrypts storage, backups and passwords.
     server : rds.DatabaseInstance or rds.DatabaseCluster
-    prefect_auth, grafana_admin : secretsmanager.ISecret
-        Passwords of servers, each the whole text of its secret; there only where the servers are.
+    prefect_auth, grafana_admin, session : secretsmanager.ISecret
+        Passwords of servers and what signs the cookies of the pages, each the whole text of its secret; there only where the servers are.
     admin : Login
         Made and changed by RDS itself; the migration task alone may read it.
     """
@@ -117,6 +117,10 @@ class Database(Construct):
     @cached_property
     def grafana_admin(self) -> secretsmanager.ISecret:
         return self._secret("GrafanaAdmin", "the first password of Grafana's administrator")
+
+    @cached_property
+    def session(self) -> secretsmanager.ISecret:
+        return self._secret("Session", "what signs the cookies of people who are signed in")
 
     def login(self, role: str) -> Login:
         """How to log in as one of `ROLES`."""

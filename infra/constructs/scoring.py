@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
 from infra.constructs.access import let_read
@@ -18,7 +19,6 @@ from infra.constructs.task import Program
 GRACE = Duration.seconds(60)
 # Started once, not ready now: a balancer that asked for Postgres would have every task replaced while Postgres is down.
 STARTED = "/startupz"
-PATHS = ("/v1/*", "/livez", STARTED, "/readyz", "/metrics")
 
 
 class Scoring(Served):
@@ -39,7 +39,7 @@ class Scoring(Served):
             balancer=balancer,
             size=parts.environment.services.scoring,
             security_group=parts.firewall.scoring,
-            route=Route(name="scoring", priority=10, health=STARTED, paths=PATHS),
+            route=Route(name="scoring", priority=10, health=STARTED),
             grace=GRACE,
             program=Program(
                 image=parts.images.container("api"),
@@ -48,7 +48,8 @@ class Scoring(Served):
                     "PROPENSITY_API_HOST": "0.0.0.0",  # noqa: S104 - of the task's own network interface
                     "PROPENSITY_API_PORT": str(SCORING),
                 },
-                secrets=password_of(login),
+                # The same in every task, so that people stay signed in whichever answers.
+                secrets={**password_of(login), "PROPENSITY_SESSION_SECRET": ecs.Secret.from_secrets_manager(parts.database.session)},
                 key=parts.database.key,
                 port=SCORING,
             ),
