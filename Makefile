@@ -45,8 +45,11 @@ $(READY): requirements/dev.txt requirements/bootstrap.txt pyproject.toml local/l
 demo: $(READY) ## the main job from nothing to a scored, logged and monitored list
 	@$(BIN)/python -m local.demo
 
-test: $(READY) ## every test
-	@$(BIN)/python -m pytest
+test: $(READY) ## every test: most side by side on every core, then alone those that take the whole machine
+	@failed=0; \
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not alone" || failed=1; \
+	$(BIN)/python -m pytest -m alone || failed=1; \
+	exit $$failed
 
 faults: $(READY) ## every promise of the scoring service under real faults, in a quarter of an hour: make faults ONLY="R1 R6"
 	@$(BIN)/python -m faults $(ONLY)

@@ -16,6 +16,8 @@ from local.postgres_binaries import find_binaries
 from local.postgres_urls import DatabaseUrls
 from propensity.errors import SettingsInvalid
 
+# Whole platforms, real faults and measurements: beside others they would say something about these.
+ALONE = frozenset({"benchmarks", "e2e", "faults", "rehearse", "replay"})
 OPTIONAL = ("PROPENSITY_DATA_DIR", "PROPENSITY_SPARK_PYTHON")
 
 
@@ -25,6 +27,13 @@ def pytest_report_header() -> list[str]:
     except SettingsInvalid as exc:
         postgres = str(exc)
     return [f"postgres: {postgres}", f"data: {os.environ.get('PROPENSITY_DATA_DIR', 'PROPENSITY_DATA_DIR is not set: no real data')}"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark ``alone`` by folder."""
+    for item in items:
+        if ALONE.intersection(item.path.relative_to(Path(__file__).parent).parts[:1]):
+            item.add_marker(pytest.mark.alone)
 
 
 @pytest.hookimpl(wrapper=True)
