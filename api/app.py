@@ -11,11 +11,11 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api import campaigns, docs_page, media, operations, outcomes, predictions, problems, records
+from api import campaigns, docs_page, list_files, lists, media, operations, outcomes, predictions, problems, records
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
-from api.pages import monitoring, sign_in
+from api.pages import administration, campaign_pages, customer, list_pages, model_pages, monitoring, sign_in
 from api.services import Services
 
 logger = logging.getLogger("propensity.api.access")
@@ -30,6 +30,13 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/v1/campaigns/<campaign>/schema", campaigns.get_schema),
     ("GET", "/v1/campaigns/<campaign>/model", campaigns.get_model),
     ("GET", "/v1/campaigns/<campaign>/models", campaigns.list_models),
+    ("POST", "/v1/campaigns/<campaign>/lists", lists.post_list),
+    ("GET", "/v1/lists/<wanted>", lists.get_list),
+    ("GET", "/v1/lists/<wanted>/result", lists.get_list_result),
+    ("GET", "/v1/lists/<wanted>/errors", lists.get_list_errors),
+    ("POST", "/v1/uploads/<token>", list_files.post_upload),
+    ("PUT", "/v1/uploads/<token>", list_files.put_part),
+    ("GET", "/v1/downloads/<token>", list_files.get_download),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
     ("GET", "/v1/caller", operations.get_caller),
     ("GET", "/livez", operations.livez),
@@ -40,6 +47,20 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/docs", docs_page.docs),
     ("GET", "/", operations.index),
     ("GET", "/monitoring", monitoring.get_monitoring),
+    ("GET", "/lists", list_pages.get_lists),
+    ("GET", "/lists/new", list_pages.get_new),
+    ("POST", "/lists/new", list_pages.post_new),
+    ("GET", "/lists/<wanted>", list_pages.get_one),
+    ("POST", "/lists/<wanted>", list_pages.post_one),
+    ("GET", "/lists/<wanted>/state", list_pages.get_state),
+    ("GET", "/lists/<wanted>/sheet", list_pages.get_sheet),
+    ("GET", "/lists/<wanted>/refused", list_pages.get_refused),
+    ("GET", "/customer", customer.get_customer),
+    ("POST", "/customer", customer.post_customer),
+    ("GET", "/campaigns", campaign_pages.get_campaigns),
+    ("GET", "/campaigns/<campaign>", campaign_pages.get_campaign),
+    ("GET", "/models", model_pages.get_models),
+    ("GET", "/administration", administration.get_administration),
     ("GET", "/sign-in", sign_in.get_sign_in),
     ("POST", "/sign-in", sign_in.post_sign_in),
     ("POST", "/sign-out", sign_in.post_sign_out),

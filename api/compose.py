@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 from api.auth import ApiKeys
+from api.lists import ListDesk
 from api.metrics import Metrics
 from api.models import LiveModels
 from api.packages import FirstParse
 from api.pages.session import Sessions
 from api.services import Services
+from api.signed import LocalSigner
 from api.telemetry import Telemetry
 from api.tracing import start_tracing
 from propensity.adapters.api_keys import PostgresApiKeyStore
@@ -47,4 +51,6 @@ def compose(settings: Settings, first_parse: FirstParse) -> Services:
         panels=panels,
         telemetry=Telemetry(metrics.registry, panels),
         sessions=Sessions(settings.session_secret.get_secret_value()),
+        # In S3 an event starts the job, and its own addresses take the upload: there lists come by the API's gateway.
+        lists=ListDesk(store, LocalSigner(settings.session_secret.get_secret_value(), time.time)),
     )

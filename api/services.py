@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from api.auth import ApiKeys
 from api.metrics import Metrics
@@ -22,6 +22,9 @@ from api.tracing import Tracing
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
 from propensity.ports import OutcomeStore, PanelReader, PredictionLog
+
+if TYPE_CHECKING:
+    from api.lists import ListDesk
 
 
 class Pingable(Protocol):
@@ -129,6 +132,8 @@ class Services:
         What writes this process' counts where panels are made from; None where nobody keeps them.
     sessions : Sessions
         Who is signed in to the pages.
+    lists : ListDesk or None
+        Where lists of any size lie; None where this process takes none.
     """
 
     campaigns: Mapping[str, Campaign]
@@ -147,6 +152,7 @@ class Services:
     panels: PanelReader | None = None
     telemetry: Telemetry | None = None
     sessions: Sessions = field(default_factory=Sessions)
+    lists: ListDesk | None = None
 
     def __post_init__(self) -> None:
         self.metrics.watch_models(self.campaigns, self.models, self.clock)

@@ -1,0 +1,122 @@
+"""The addresses that `api.signed` makes: where a list's customers go, and where its files come from. The signature is the key."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import IO
+
+from flask import Response, request
+
+from api.lists import ListDesk, desk_of
+from api.services import Services
+from api.signed import COMPLETE, DOWNLOAD, FORM, PART, Allowed
+from propensity.errors import DataError, Malformed, NotFound, TooLarge
+from propensity.ports import ObjectStore
+from propensity.sheet_formats import SHEETS, write_sheet
+
+PIECE_BYTES = 1 << 20
+# A file of that size stays in memory until it is sent.
+IN_MEMORY_BYTES = 4 << 20
+KINDS = {PurePosixPath(name).suffix: kind for kind, (_, name) in SHEETS.items()}
+
+
+def post_upload(services: Services, token: str) -> Response:
+    """Take a form with the file, or put parts together. The first upload to a list stands."""
+    desk = desk_of(services)
+    allowed = desk.signer.read(token, FORM, COMPLETE)
+    if allowed.what == COMPLETE:
+        _put_together(desk, allowed)
+        return Response(status=204)
+    sent = request.files.get("file")
+    if sent is None:
+        raise Malformed("the form must hold the list as a file in the field named file")
+    store_once(desk.store, allowed.key, _sized(sent.stream.read(), allowed))
+    return Response(status=204)
+
+
+def put_part(services: Services, token: str) -> Response:
+    """Take one part. Sent again, it replaces itself."""
+    desk = desk_of(services)
+    allowed = desk.signer.read(token, PART)
+    data = request.get_data(cache=False)
+    if len(data) != allowed.largest:
+        raise DataError(f"part {allowed.part} must have {allowed.largest:,} bytes")
+    if not desk.store.exists(allowed.key):
+        desk.store.put(_part(allowed, allowed.part), data)
+    return Response(status=204)
+
+
+def get_download(services: Services, token: str) -> Response:
+    """One of a list's files, in the format that its name says."""
+    desk = desk_of(services)
+    allowed = desk.signer.read(token, DOWNLOAD)
+    return file_reply(desk.store, allowed.key, allowed.name)
+
+
+def store_once(store: ObjectStore, key: str, data: bytes) -> None:
+    """Write an upload. Raises DataError where there is one already."""
+    if not store.create(key, data):
+        raise DataError("this list was uploaded already; create another for another file")
+
+
+def file_reply(
+    store: ObjectStore, key: str, name: str, keep: Callable[[Sequence[str], Mapping[str, int]], bool] | None = None
+) -> Response:
+    """A file of a list as a download of that name. A call sheet is written anew where the name asks for another format, or rows are chosen."""
+    kind = KINDS[PurePosixPath(name).suffix]
+    # Closed by the reply: it goes on after this returns.
+    held: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115
+    try:
+        write_sheet(kind, store.pieces(key), held, keep)
+        size = held.tell()
+        held.seek(0)
+    except BaseException:
+        held.close()
+        raise
+    reply = Response(_pieces(held), content_type=SHEETS[kind][0])
+    reply.headers["Content-Length"] = str(size)
+    reply.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    reply.call_on_close(held.close)
+    return reply
+
+
+def _pieces(held: IO[bytes]) -> Iterator[bytes]:
+    while piece := held.read(PIECE_BYTES):
+        yield piece
+
+
+def _sized(data: bytes, allowed: Allowed) -> bytes:
+    if len(data) > allowed.largest:
+        raise TooLarge(f"the file has {len(data):,} bytes; this address takes up to {allowed.largest:,}")
+    if len(data) < allowed.smallest:
+        raise DataError(f"the file has {len(data):,} bytes; this address takes at least {allowed.smallest:,}")
+    return data
+
+
+def _part(allowed: Allowed, number: int) -> str:
+    return f"{allowed.key}-parts/{allowed.upload}/{number:05d}"
+
+
+def _put_together(desk: ListDesk, allowed: Allowed) -> None:
+    """One object of all parts. Said again, it changes nothing."""
+    from pathlib import Path
+
+    from propensity.list_state import MANIFEST, Manifest, parse_key, read_json
+
+    if desk.store.exists(allowed.key):
+        return
+    found = parse_key(allowed.key)
+    manifest = None if found is None else read_json(desk.store, found[0].key(MANIFEST), Manifest)
+    if manifest is None or manifest.size_bytes is None:
+        raise NotFound("the list of this upload is not there")
+    with tempfile.TemporaryDirectory(prefix="propensity-") as folder:
+        path = Path(folder) / "upload"
+        with path.open("wb") as file:
+            for key in desk.store.keys(f"{allowed.key}-parts/{allowed.upload}/"):
+                for piece in desk.store.pieces(key):
+                    file.write(piece)
+        if path.stat().st_size != manifest.size_bytes:
+            raise DataError(f"parts are missing: {path.stat().st_size:,} bytes of {manifest.size_bytes:,} have come")
+        desk.store.put_file(allowed.key, path)
