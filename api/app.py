@@ -57,6 +57,7 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/lists/<wanted>/refused", list_pages.get_refused),
     ("GET", "/customer", customer.get_customer),
     ("POST", "/customer", customer.post_customer),
+    ("GET", "/predictions/<wanted>", customer.get_why),
     ("GET", "/campaigns", campaign_pages.get_campaigns),
     ("GET", "/campaigns/<campaign>", campaign_pages.get_campaign),
     ("GET", "/models", model_pages.get_models),

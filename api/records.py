@@ -27,11 +27,16 @@ UNKNOWN = "no request with this id was logged"
 
 def get_prediction(services: Services, wanted: str) -> Response:
     """The record of one prediction, scored again from the log as proof."""
+    return json_reply(record_of(services, wanted))
+
+
+def record_of(services: Services, wanted: str) -> dict[str, Any]:
+    """The record of one prediction that the caller may see. Raises NotFound, StoreError."""
     request_id, position = parse_prediction_id(wanted)
     logged = _logged(services, request_id)
     if position > len(logged.scores):
         raise NotFound(f"the request has {len(logged.scores):,} predictions; there is none at this position")
-    return json_reply({**_record(services, logged, position - 1, wanted), **_explained(services, logged, position - 1)})
+    return {**_record(services, logged, position - 1, wanted), **_explained(services, logged, position - 1)}
 
 
 def _logged(services: Services, request_id: str) -> LoggedRequest:

@@ -9,6 +9,7 @@ first job decided (``plan.json``) every other one does, too, the log takes a req
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import signal
 import sys
@@ -32,6 +33,7 @@ from propensity.list_state import (
     FORMATS,
     MANIFEST,
     PLAN,
+    PROGRESS,
     RESULT,
     ROOT,
     TASK,
@@ -61,6 +63,8 @@ from propensity.retry import DELAYS_S
 STALE_S = 3600.0
 # Between two looks of a watch.
 LOOK_S, LOOK_S_AFTER_ERROR = 0.15, 5.0
+# Between two words about a list's progress.
+TELL_S = 1.0
 SWEEP = "pending"
 COUNTS = ("received", "scored", "refused_rows", "contact")
 
@@ -139,13 +143,31 @@ def _score(at: Platform, list_id: ListId, model: Model, source: ListFile, folder
     """Score, log, and write both files; the counts and the request id. Doing it again does the same again."""
     sheet, errors = folder / RESULT, folder / ERRORS
     log_to = LogTo(at.log, f"{list_id}@{source.sha256}", f"list:{list_id}", source.sha256, owner)
-    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to)
+    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, watch=_Teller(at, list_id))
     if not errors.exists():
         write_errors((), errors)
     at.store.put_file(list_id.key(ERRORS), errors)
     at.store.put_file(list_id.key(RESULT), sheet)
     counted = counts(scored)
     return {name: int(counted[name]) for name in COUNTS}, scored.request_id
+
+
+class _Teller:
+    """Tells whoever looks how far a list is, about once a second; a store that does not take that is no reason to stop."""
+
+    def __init__(self, at: Platform, list_id: ListId) -> None:
+        self._at = at
+        self._key = list_id.key(PROGRESS)
+        self._told_at = time.monotonic()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if step != "scoring" or time.monotonic() < self._told_at + TELL_S:
+            return
+        self._told_at = time.monotonic()
+        try:
+            self._at.store.put(self._key, json.dumps({"done": done, "total": total}).encode())
+        except StoreError as exc:
+            log.warning(f"the progress is not told: {exc}")
 
 
 def pending(at: Platform, *, stale_s: float, now: Clock) -> list[ListId]:

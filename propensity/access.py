@@ -105,6 +105,7 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/lists/{}/refused"): EVERY_ROLE_PAGE,
         ("GET", "/customer"): SENDERS_PAGE,
         ("POST", "/customer"): SENDERS_PAGE,
+        ("GET", "/predictions/{}"): EVERY_ROLE_PAGE,
         ("GET", "/campaigns"): EVERY_ROLE_PAGE,
         ("GET", "/campaigns/{}"): EVERY_ROLE_PAGE,
         ("GET", "/models"): OVERSEERS_PAGE,
