@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is told to anybody outside.
 export CDK_DISABLE_CLI_TELEMETRY := true
 
-.PHONY: help setup demo test faults check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs panels lock upgrade clean
+.PHONY: help setup demo test faults outage alarms check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs panels lock upgrade clean
 
 # The command-line tool and the library read each other's files only within one major version.
 CDK := npx --yes aws-cdk@2.1147.0
@@ -50,6 +50,12 @@ test: $(READY) ## every test
 
 faults: $(READY) ## every promise of the scoring service under real faults, in about half an hour: make faults ONLY="R1 R6"
 	@$(BIN)/python -m faults $(ONLY)
+
+alarms: $(READY) ## how often alarms are false at every number of rows, and what they find, beside fixed bands
+	@$(BIN)/python -m monitoring.simulate $(if $(RUNS),--runs $(RUNS))
+
+outage: $(READY) ## Prefect is killed across due times of a real schedule: how many runs then do the work; a quarter of an hour
+	@$(BIN)/python -m local.outage
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

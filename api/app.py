@@ -11,7 +11,21 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api import campaigns, docs_page, list_files, lists, media, operations, outcomes, predictions, problems, records
+from api import (
+    alerts,
+    campaigns,
+    docs_page,
+    flow_states,
+    list_files,
+    lists,
+    media,
+    operations,
+    outcomes,
+    predictions,
+    problems,
+    promotions,
+    records,
+)
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
@@ -25,6 +39,7 @@ _RANDOM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]
 ROUTES: tuple[tuple[str, str, View], ...] = (
     ("POST", "/v1/campaigns/<campaign>/predictions", predictions.post_predictions),
     ("POST", "/v1/campaigns/<campaign>/outcomes", outcomes.post_outcomes),
+    ("GET", "/v1/campaigns/<campaign>/outcomes", outcomes.get_outcomes),
     ("GET", "/v1/campaigns", campaigns.list_campaigns),
     ("GET", "/v1/campaigns/<campaign>", campaigns.get_campaign),
     ("GET", "/v1/campaigns/<campaign>/schema", campaigns.get_schema),
@@ -37,8 +52,16 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("POST", "/v1/uploads/<token>", list_files.post_upload),
     ("PUT", "/v1/uploads/<token>", list_files.put_part),
     ("GET", "/v1/downloads/<token>", list_files.get_download),
+    ("GET", "/v1/campaigns/<campaign>/promotions", promotions.list_promotions),
+    ("POST", "/v1/campaigns/<campaign>/promotions", promotions.post_promotion),
+    ("POST", "/v1/campaigns/<campaign>/rollbacks", promotions.post_rollback),
+    ("POST", "/v1/campaigns/<campaign>/approvals", promotions.post_approval),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
     ("GET", "/v1/caller", operations.get_caller),
+    ("GET", "/v1/alerts", alerts.list_alerts),
+    ("GET", "/v1/alerts/<alert_id>", alerts.get_alert),
+    ("POST", "/v1/alerts/<alert_id>/acknowledgements", alerts.acknowledge),
+    ("GET", "/v1/flows", flow_states.get_flows),
     ("GET", "/livez", operations.livez),
     ("GET", "/startupz", operations.startupz),
     ("GET", "/readyz", operations.readyz),

@@ -14,8 +14,10 @@ from api.services import Services
 from api.signed import LocalSigner
 from api.telemetry import Telemetry
 from api.tracing import start_tracing
+from propensity.adapters.alert_store import PostgresAlertStore
 from propensity.adapters.api_keys import PostgresApiKeyStore
 from propensity.adapters.database import Database
+from propensity.adapters.flow_heartbeats import PostgresHeartbeatStore
 from propensity.adapters.object_store import open_store
 from propensity.adapters.outcomes import PostgresOutcomeStore
 from propensity.adapters.panels import PostgresPanels
@@ -46,6 +48,8 @@ def compose(settings: Settings, first_parse: FirstParse) -> Services:
         outcomes=PostgresOutcomeStore(database),
         database=database,
         keys=ApiKeys(PostgresApiKeyStore(database), rate_per_s=settings.api_rate_per_s, reload_s=settings.reload_s),
+        alerts=PostgresAlertStore(database),
+        heartbeats=PostgresHeartbeatStore(database),
         metrics=metrics,
         tracing=start_tracing(settings.otlp_endpoint),
         panels=panels,

@@ -19,8 +19,10 @@ from api.pages.session import Sessions
 from api.rows import ListReader
 from api.telemetry import Telemetry
 from api.tracing import Tracing
+from propensity.alerting import AlertStore
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
+from propensity.flow_health import HeartbeatStore
 from propensity.ports import OutcomeStore, PanelReader, PredictionLog
 
 if TYPE_CHECKING:
@@ -116,6 +118,7 @@ class Services:
         The Postgres behind both, for ``/readyz``.
     keys : ApiKeys
         Who may call.
+    alerts, heartbeats : the stores of alerts and of what flows did
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
     started : Event
@@ -142,6 +145,8 @@ class Services:
     outcomes: OutcomeStore
     database: Pingable
     keys: ApiKeys
+    alerts: AlertStore
+    heartbeats: HeartbeatStore
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = field(default_factory=RandomIds)
     draining: threading.Event = field(default_factory=threading.Event)

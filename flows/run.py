@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from flows.deployments import Scheduled, schedules
+from flows.deployments import Scheduled, platform_schedules, schedules
 from propensity.errors import PropensityError, SettingsInvalid
 
 ENDED = "flow_ended"
@@ -21,7 +21,7 @@ ENDED = "flow_ended"
 
 def find(name: str) -> Scheduled:
     """The flow of that name. Raises SettingsInvalid, naming those that exist."""
-    known = {scheduled.name: scheduled for scheduled in schedules()}
+    known = {scheduled.name: scheduled for scheduled in [*schedules(), *platform_schedules()]}
     if name not in known:
         raise SettingsInvalid(f"there is no flow {name!r}: one of {', '.join(known)}")
     return known[name]

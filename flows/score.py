@@ -16,6 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from flows.scored import counts, live_model
 from propensity.adapters.download import verify_digest
 from propensity.adapters.platform import Platform, platform
+from propensity.adapters.recorded import recorded
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
 from propensity.errors import DataError, SourceMissing
@@ -31,6 +32,7 @@ steps = logging.getLogger("propensity.flows.steps")
 
 
 @flow(name="score")
+@recorded("score")
 def score(campaign_name: str) -> dict[str, Any]:
     """Score every file below ``inbox/<campaign>/`` that was not scored before; one unreadable file does not stop the others."""
     done = [score_object(campaign_name, key) for key in pending(campaign_name)]

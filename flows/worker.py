@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.deployments import schedules
+from flows.deployments import platform_schedules, schedules
 from propensity.errors import PropensityError, SettingsInvalid
 
 POOL = "propensity"
@@ -93,7 +93,7 @@ async def register(place: Place) -> list[str]:
         except ObjectAlreadyExists:
             await client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
     names = []
-    for one in schedules():
+    for one in [*schedules(), *platform_schedules()]:
         deployment = RunnerDeployment.from_entrypoint(one.entrypoint, name=one.name, parameters=one.parameters, work_pool_name=POOL)
         await deployment.aapply()
         names.append(one.name)

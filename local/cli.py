@@ -1,4 +1,4 @@
-"""The command line: ``propensity ingest | train | promote | retrain | rollback | score | monitor | history | campaigns | key | keys``."""
+"""The command line: ``propensity COMMAND``, from ingesting data and training to scoring files and acknowledging an alert."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import keys
+from local import alert_commands, keys, promotions
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
-from local.sentences import of_ingest, of_monitoring, of_promotion, of_retraining, of_training
+from local.sentences import of_ingest, of_monitoring, of_outcomes, of_promotion, of_retraining, of_training
 from propensity.campaigns import all_campaigns, campaign
 from propensity.errors import Malformed, PropensityError, RowIssue
 
@@ -92,19 +92,25 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--snapshot", help="snapshot id; the newest where none is given")
     promote = command("promote", _promote, "judge a trained model and put it live if its gates pass")
     promote.add_argument("--model", help="package digest; the newest where none is given")
-    rollback = command("rollback", _rollback, "put the previous live model back")
-    rollback.add_argument("--reason", default="asked for on the command line")
+    promote.add_argument("--override", action="store_true", help="put it live whatever was said of it before; without gates")
+    promote.add_argument("--reason", default=promotions.ASKED, help="for the record, with --override")
     score = command("score", _score, "score a file of customers with the live model and log every prediction")
     score.add_argument("file", type=Path, help="CSV or Parquet")
     score.add_argument("--out", type=Path, help="where the call sheet goes (Parquet: .parquet); FILE.call-sheet.csv where none is given")
     score.add_argument("--reasons", type=int, choices=range(11), default=3, metavar="N", help="reasons per customer, 0 to 10; 0 is fastest")
+    outcomes = command("outcomes", _outcomes, "take a file of what happened later: each outcome, and each file, once", takes_campaign=False)
+    outcomes.set_defaults(needs_stores=True)
+    outcomes.add_argument("file", type=Path, help="CSV or Parquet, with label and either prediction_id or customer_id")
+    outcomes.add_argument("--campaign", required=True, help="name of the campaign, as in term-deposit")
+    outcomes.add_argument("--errors", type=Path, help="where refused rows are listed; FILE.errors.csv where none is given")
     monitor = command("monitor", _monitor, "compare logged predictions with the training data")
     monitor.add_argument("--since", help="start of the window, RFC 3339")
     monitor.add_argument("--until", help="end of the window, RFC 3339")
-    for sub in (ingest, retrain, train, promote, monitor):
+    for sub in (ingest, retrain, train, promote, monitor, outcomes):
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
-    command("history", _history, "who or what put which model live, on which evidence")
+    promotions.add_commands(command)
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
+    alert_commands.add_commands(commands)
     keys.add_commands(commands)
     return parser
 
@@ -132,19 +138,11 @@ def _train(args: argparse.Namespace) -> int:
 
 def _promote(args: argparse.Namespace) -> int:
     name = args.campaign
+    if args.override:
+        return promotions.promote_by_hand(name, args.model, args.reason)
     from flows.promote import promote
 
     return _tell(args, promote(name, args.model, getpass.getuser()), of_promotion)
-
-
-def _rollback(args: argparse.Namespace) -> int:
-    name = args.campaign
-    from flows.promote import rollback_into
-    from propensity.adapters.platform import platform
-
-    result = rollback_into(platform(), name, reason=args.reason)
-    print(f"{name}: model {result['model_digest'][:12]} is live again")
-    return 0
 
 
 def _score(args: argparse.Namespace) -> int:
@@ -158,6 +156,21 @@ def _score(args: argparse.Namespace) -> int:
         result = score_to_file(platform(), name, args.file, out, top_reasons=args.reasons, watch=watch)
     show_list(result, out, time.monotonic() - started)
     return 0
+
+
+def _outcomes(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from flows.outcomes import take_file
+    from propensity.adapters.platform import platform
+    from propensity.callsheet import error_sheet
+
+    errors: Path = args.errors or args.file.with_name(args.file.name + ".errors.csv")
+    result = take_file(platform(), name, args.file, f"file:{args.file.name}")
+    issues = result.pop("issues")
+    if issues:
+        errors.write_bytes(error_sheet(issues))
+        result["errors"] = str(errors)
+    return _tell(args, result, of_outcomes)
 
 
 def _monitor(args: argparse.Namespace) -> int:
@@ -175,20 +188,6 @@ def _time(text: str | None) -> datetime | None:
     except ValueError as exc:
         raise Malformed("--since and --until take RFC 3339 times, as in 2026-01-31T22:00:00+00:00") from exc
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _history(args: argparse.Namespace) -> int:
-    name = args.campaign
-    from propensity.adapters.platform import platform
-
-    history = platform().ledger.history(name)
-    if not history:
-        print(f"{name}: nothing was promoted or refused yet")
-    for row in history:
-        print(f"{row.sequence:>4}  {row.created_at:%Y-%m-%d %H:%M:%S}  {row.action:<8}  {row.model_digest[:12]}  by {row.actor}")
-        for reason in row.reasons:
-            print(f"      {reason}")
-    return 0
 
 
 def _campaigns(_: argparse.Namespace) -> int:

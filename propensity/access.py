@@ -59,11 +59,12 @@ class Access:
 ANYBODY = Access(frozenset(Role), public=True)
 EVERY_ROLE = Access(frozenset(Role))
 SENDERS = Access(frozenset({Role.MARKETING, Role.OPERATOR}))
+OPERATORS = Access(frozenset({Role.OPERATOR}))
 OVERSEERS = Access(frozenset({Role.OPERATOR, Role.AUDITOR}))
 OVERSEERS_PAGE = Access(OVERSEERS.roles, page=True)
 EVERY_ROLE_PAGE = Access(EVERY_ROLE.roles, page=True)
 SENDERS_PAGE = Access(SENDERS.roles, page=True)
-OPERATORS_PAGE = Access(frozenset({Role.OPERATOR}), page=True)
+OPERATORS_PAGE = Access(OPERATORS.roles, page=True)
 NOBODY = Access(frozenset())
 
 # The one table: the service enforces it, its description derives from it. A route that is not in it is closed to everybody.
@@ -72,6 +73,7 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
     {
         ("POST", "/v1/campaigns/{}/predictions"): SENDERS,
         ("POST", "/v1/campaigns/{}/outcomes"): SENDERS,
+        ("GET", "/v1/campaigns/{}/outcomes"): EVERY_ROLE,
         ("GET", "/v1/campaigns"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/schema"): EVERY_ROLE,
@@ -85,8 +87,16 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("POST", "/v1/uploads/{}"): ANYBODY,
         ("PUT", "/v1/uploads/{}"): ANYBODY,
         ("GET", "/v1/downloads/{}"): ANYBODY,
+        ("GET", "/v1/campaigns/{}/promotions"): OVERSEERS,
+        ("POST", "/v1/campaigns/{}/promotions"): OPERATORS,
+        ("POST", "/v1/campaigns/{}/rollbacks"): OPERATORS,
+        ("POST", "/v1/campaigns/{}/approvals"): OPERATORS,
         ("GET", "/v1/predictions/{}"): EVERY_ROLE,
         ("GET", "/v1/caller"): EVERY_ROLE,
+        ("GET", "/v1/alerts"): OVERSEERS,
+        ("GET", "/v1/alerts/{}"): OVERSEERS,
+        ("POST", "/v1/alerts/{}/acknowledgements"): OPERATORS,
+        ("GET", "/v1/flows"): OVERSEERS,
         ("GET", "/metrics"): OVERSEERS,
         ("GET", "/"): ANYBODY,
         ("GET", "/livez"): ANYBODY,

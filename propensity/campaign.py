@@ -9,13 +9,16 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
+from propensity.challenge import Challenge, challenge_problems
 from propensity.errors import CampaignError
+from propensity.outcome_rules import AbsentMeans, Contradictions, OutcomeRules
 from propensity.recipe import Lift, Recipe
+from propensity.watch import DEFAULT_WATCH, Watch, watch_problems
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -66,7 +69,7 @@ Feature = Numeric | Categorical
 class Label:
     """What is predicted: ``column`` equals ``positive``.
 
-    ``window_days`` is how long after the contact the label may still change; younger outcomes are not mature.
+    ``window_days``, ``absent_means`` and ``contradictions`` say how outcomes are read: see `propensity.outcome_rules.OutcomeRules`.
     """
 
     column: str
@@ -74,6 +77,13 @@ class Label:
     negative: str
     window_days: int = 30
     meaning: str = ""
+    absent_means: AbsentMeans = "unknown"
+    contradictions: Contradictions = "first"
+
+    @property
+    def rules(self) -> OutcomeRules:
+        """How outcomes are read."""
+        return OutcomeRules(self.window_days, self.absent_means, self.contradictions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +244,8 @@ class Campaign:
     unexpected_columns: Literal["ignore", "refuse"] = "ignore"
     retrain_cron: str = "0 3 5 * *"
     recipe: Recipe | None = None
+    watch: Watch = DEFAULT_WATCH
+    challenge: Challenge = field(default_factory=Challenge)
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -295,8 +307,10 @@ def _problems(c: Campaign) -> Iterator[str]:
         yield f"the id column {c.id_column!r} is also declared as a feature: an id says nothing about the customer"
     yield from _money_problems(c)
     yield from _bound_problems(c)
+    yield from watch_problems(c.watch, c.feature_names)
     yield from _policy_problems(c.policy)
     yield from _calendar_problems(c)
+    yield from challenge_problems(c.challenge)
     if c.recipe is not None:
         yield from _recipe_problems(c, c.recipe)
 
@@ -323,6 +337,7 @@ def _label_problems(c: Campaign) -> Iterator[str]:
         yield f"the label column {c.label.column!r} is also excluded: a label is never a feature"
     if c.label.positive == c.label.negative:
         yield f"the label column {c.label.column!r} has the same value for both outcomes"
+    yield from c.label.rules.problems()
 
 
 def _feature_problems(c: Campaign) -> Iterator[str]:

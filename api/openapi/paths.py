@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from api.openapi import examples
+from api.openapi.operating import operating_paths
 from api.openapi.operation import operation
 from api.openapi.pages import html, page_paths
 from api.openapi.parts import CSV, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
+from api.openapi.promotions import decision_body, page_parameters
 from api.openapi.requests import REPLY_FORMATS, model_parameter, outcomes_body, prediction_parameters, predictions_body
 from api.openapi.responses import done
 from api.openapi.schemas import PREDICTION_ID
@@ -16,9 +18,15 @@ from propensity.campaign import Campaign
 TAGS = {
     "Scoring": "Post customers, get back whom to contact; report later what happened.",
     "Campaigns": "What can be posted, what it is worth, which model answers.",
+    "Promotions": "Who or what put which model live, and what an operator decides about it.",
     "Records": "What was asked and answered, and why.",
     "Operation": "Health, metrics and this description.",
     "Pages": "For people in a browser, who sign in with their key; refusals are pages there.",
+}
+CONTRADICTIONS = {
+    "first": "the first that came counts",
+    "last": "the one that was observed last counts",
+    "positive": "the positive one counts",
 }
 NDJSON_TOLD = (
     'One prediction a line, then `{"error": ...}` for each thing that was wrong, last `{"summary": ...}` with the rest of the reply.'
@@ -33,8 +41,9 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
     found: Json = {}
     for name, campaign in campaigns.items():
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
-        found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign)}
-    return {**found, **_campaign_paths(list(campaigns)), **_record_paths(), **_operation_paths(), **page_paths(campaigns)}
+        found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
+    by_kind = (_campaign_paths(list(campaigns)), _promotion_paths(list(campaigns)), _record_paths(), operating_paths(operation))
+    return {**found, **{path: told for part in by_kind for path, told in part.items()}, **_operation_paths(), **page_paths(campaigns)}
 
 
 def _post_predictions(name: str, campaign: Campaign) -> Json:
@@ -72,7 +81,8 @@ def _post_outcomes(name: str, campaign: Campaign) -> Json:
         f"outcomes-{name}",
         "Scoring",
         f"Report outcomes: {campaign.title}",
-        f"What happened later: {label.meaning or label.column}. The first outcome of a prediction stands; what contradicts it is counted.",
+        f"What happened later: {label.meaning or label.column}. An outcome counts within {label.window_days} days after its prediction; of "
+        f"two that say otherwise {CONTRADICTIONS[label.contradictions]}. Both are kept.",
         {"200": done("Recorded, and counted by what became of them", reply)},
         (400, 404, 413, 415, 422, 503),
         parameters=[{"$ref": "#/components/parameters/ContentEncoding"}],
@@ -80,8 +90,78 @@ def _post_outcomes(name: str, campaign: Campaign) -> Json:
     )
 
 
+def _get_outcomes(name: str, campaign: Campaign) -> Json:
+    days = (
+        ("since", "the first day, UTC; 90 days with the last one where none is named"),
+        ("until", "the last day, UTC; today where none is named"),
+    )
+    return operation(
+        ("GET", "/v1/campaigns/{campaign}/outcomes"),
+        f"outcome-summary-{name}",
+        "Scoring",
+        f"What is known: {campaign.title}",
+        "Outcomes by what became of them, per day of arrival and per cohort, the predictions of one day; and how much of what was "
+        "predicted is known in mature cohorts, those whose label window is over.",
+        {"200": done("Counts", {JSON: {"schema": ref("OutcomeSummary")}})},
+        (400, 404, 503),
+        parameters=[
+            {"name": day, "in": "query", "required": False, "description": told, "schema": {"type": "string", "format": "date"}}
+            for day, told in days
+        ],
+    )
+
+
+def _promotion_paths(names: list[str]) -> Json:
+    posts = (
+        (
+            "promotion",
+            "Put a known model live",
+            "One that was refused, rejected or taken back needs `override`. A damaged package is refused.",
+        ),
+        (
+            "rollback",
+            "Put the model before back",
+            "Never to a damaged package. Send `live`, so that a repeated request takes nothing more back.",
+        ),
+        ("approval", "Approve or reject what waits", "A model that waits since before another went live is refused: judge it again."),
+    )
+    errors = (400, 404, 409, 413, 415, 422, 503)
+    found: Json = {
+        f"/v1/campaigns/{{campaign}}/{kind}s": {
+            "post": operation(
+                ("POST", f"/v1/campaigns/{{campaign}}/{kind}s"),
+                f"post{kind.capitalize()}",
+                "Promotions",
+                summary,
+                f"{told} Of several decisions at once exactly one is recorded, the others are told 409. Scoring follows within a second.",
+                {"200": done("Recorded", {JSON: {"schema": ref("Decided")}})},
+                errors,
+                parameters=[_chosen(names)],
+                requestBody=decision_body(kind),
+            )
+        }
+        for kind, summary, told in posts
+    }
+    listed = operation(
+        ("GET", "/v1/campaigns/{campaign}/promotions"),
+        "listPromotions",
+        "Promotions",
+        "The history of decisions",
+        "The newest first, each with its reasons and evidence; what waits for approval; what is live.",
+        {"200": done("The history", {JSON: {"schema": ref("Promotions")}})},
+        (400, 404, 503),
+        parameters=[_chosen(names), *page_parameters()],
+    )
+    found["/v1/campaigns/{campaign}/promotions"]["get"] = listed
+    return found
+
+
+def _chosen(names: list[str]) -> Json:
+    return {"name": "campaign", "in": "path", "required": True, "description": "a campaign's name", "schema": {"enum": names}}
+
+
 def _campaign_paths(names: list[str]) -> Json:
-    chosen = {"name": "campaign", "in": "path", "required": True, "description": "a campaign's name", "schema": {"enum": names}}
+    chosen = _chosen(names)
     # path, operationId, summary, description, format, schema, refusals
     rows: list[tuple[str, str, str, str, str, str, tuple[int, ...]]] = [
         ("", "listCampaigns", "Every campaign", "With its live model and links.", JSON, "Campaigns", ()),

@@ -31,6 +31,7 @@ from tests.fakes import (
     FakePredictionLog,
     FakePromotionLedger,
 )
+from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 
 
 @dataclass
@@ -63,6 +64,8 @@ class World:
     api_keys: FakeApiKeyStore
     keys: ApiKeys
     clock: Clock
+    alerts: FakeAlertStore
+    heartbeats: FakeHeartbeatStore
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
@@ -142,9 +145,10 @@ def make_world() -> Callable[..., World]:
         models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
         api_keys, clock = FakeApiKeyStore(database), Clock()
         keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
-        services = Services(declared, models, log, outcomes, database, keys, clock=lambda: NOW, panels=FakePanels(database))
+        alerts, heartbeats = FakeAlertStore(database), FakeHeartbeatStore(database)
+        services = Services(declared, models, log, outcomes, database, keys, alerts, heartbeats, clock=lambda: NOW, panels=FakePanels(database))
         app = watched(create_app(services), declared)
-        world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock)
+        world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock, alerts, heartbeats)
         world.key("operator", "operator")
         return world
 

@@ -57,6 +57,7 @@ from tests.fakes import (
     FakePredictionLog,
     FakePromotionLedger,
 )
+from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 
 NAME = "term-deposit"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -116,6 +117,10 @@ def at(tmp_path: Path, models: list[Model]) -> Platform:
         monitors=FakeMonitorStore(database),
         periods=FakePeriodStore(database),
         registry=FakeModelRegistry(),
+        shadow=cast(Any, None),
+        comparisons=cast(Any, None),
+        alerts=FakeAlertStore(),
+        heartbeats=FakeHeartbeatStore(),
     )
     for model in models:
         save_package(store, model)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from flows import worker
-from flows.deployments import schedules
+from flows.deployments import platform_schedules, schedules
 from propensity.errors import SettingsInvalid
 
 VARIABLES = {
@@ -60,4 +60,4 @@ def test_registering_twice_leaves_one_deployment_for_each_flow(monkeypatch: pyte
             asyncio.run(worker.register(place))
         found = asyncio.run(registered())
     # The clock is EventBridge's.
-    assert sorted(found) == sorted((scheduled.name, worker.POOL, False) for scheduled in schedules())
+    assert sorted(found) == sorted((scheduled.name, worker.POOL, False) for scheduled in [*schedules(), *platform_schedules()])

@@ -21,8 +21,10 @@ from api.telemetry import Telemetry
 from local.postgres_urls import DatabaseUrls
 from monitoring.job import monitor, performance
 from propensity.access import Role, new_key
+from propensity.adapters.alert_store import PostgresAlertStore
 from propensity.adapters.api_keys import PostgresApiKeyStore, open_key_store
 from propensity.adapters.database import Database
+from propensity.adapters.flow_heartbeats import PostgresHeartbeatStore
 from propensity.adapters.migrate import migrate
 from propensity.adapters.monitor_runs import PostgresMonitorStore
 from propensity.adapters.object_store import FolderStore
@@ -108,6 +110,8 @@ def _platform(urls: DatabaseUrls, database: Database, store: FolderStore) -> Fil
         PostgresOutcomeStore(database),
         database,
         keys,
+        PostgresAlertStore(database),
+        PostgresHeartbeatStore(database),
         panels=PostgresPanels(database),
         sessions=Sessions(SECRET),
     )

@@ -23,8 +23,10 @@ from propensity.campaign import (
     Quality,
     Source,
 )
+from propensity.challenge import Challenge, RollbackBound
 from propensity.errors import CampaignError
 from propensity.recipe import Choice, Constant, Draw, Lift, Recipe, Slope, Uniform
+from propensity.watch import Watch
 from tests.builders import tiny_campaign
 
 DRAWS: dict[str, Draw] = {
@@ -77,6 +79,9 @@ CONTRADICTIONS: dict[str, tuple[Mapping[str, Any], str]] = {
     "label with one value": ({"label": Label("accepted", "yes", "yes")}, "'accepted'"),
     "label as id": ({"id_column": "accepted"}, "'accepted'"),
     "label as calendar": ({"calendar": Dates("accepted")}, "'accepted'"),
+    "label without a window": ({"label": Label("accepted", "yes", "no", window_days=0)}, "window_days"),
+    "label with absence misread": ({"label": Label("accepted", "yes", "no", absent_means="no")}, "absent_means"),  # type: ignore[arg-type]
+    "label with a rule of its own": ({"label": Label("accepted", "yes", "no", contradictions="both")}, "contradictions"),  # type: ignore[arg-type]
     "label excluded": ({"excluded": (("accepted", "leaks"),)}, "'accepted'"),
     "id as feature": ({"id_column": "age"}, "'age'"),
     "date as feature": ({"calendar": Dates("age")}, "'age'"),
@@ -115,6 +120,12 @@ CONTRADICTIONS: dict[str, tuple[Mapping[str, Any], str]] = {
     "lift of a number": ({"recipe": recipe(effects=(Lift("age", {"a": 1.0}),))}, "'age'"),
     "lift of an unknown value": ({"recipe": recipe(effects=(Lift("job", {"king": 1.0}),))}, "'job'"),
     "recipe without months": ({"recipe": recipe(months=0)}, "span"),
+    "context that is no feature": ({"watch": Watch(context=("x",))}, "'x'"),
+    "segments that are no feature": ({"watch": Watch(segments=("accepted",))}, "'accepted'"),
+    "no false alarm ever": ({"watch": Watch(false_alarms_per_month=0.0)}, "false_alarms_per_month"),
+    "more parts than there are": ({"watch": Watch(agreeing_parts=4)}, "agreeing_parts"),
+    "groups of one": ({"watch": Watch(smallest_group=1)}, "smallest_group"),
+    "impact of nothing": ({"watch": Watch(impact_share=0.0)}, "impact_share"),
     "recipe from no month": ({"recipe": recipe(first_month="2024")}, "span"),
 }
 
@@ -156,6 +167,8 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"title": "Other"},
     {"question": "Other?"},
     {"label": Label("accepted", "yes", "no", window_days=31)},
+    {"label": Label("accepted", "yes", "no", absent_means="negative")},
+    {"label": Label("accepted", "yes", "no", contradictions="last")},
     {"features": tiny_campaign().features[:-1]},
     {"features": tiny_campaign().features[::-1]},
     {"features": (Numeric("age", 18, 101, "years", integer=True), *tiny_campaign().features[1:])},
@@ -176,6 +189,8 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"monitors": ()},
     {"gates": ()},
     {"leak_guard": LeakGuard(0.9)},
+    {"challenge": Challenge(approval="human")},
+    {"challenge": Challenge(rollback=RollbackBound(worse_by=0.02))},
     {"test_share": 0.25},
     {"unexpected_columns": "refuse"},
     {"retrain_cron": "0 4 5 * *"},
@@ -183,6 +198,8 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"recipe": recipe(intercept=0.1)},
     {"recipe": recipe(draws=DRAWS | {"age": Constant(40)})},
     {"recipe": recipe(effects=(Lift("job", {"pilot": 1.0}),))},
+    {"watch": Watch(false_alarms_per_month=0.2)},
+    {"watch": Watch(context=("rate",))},
 )
 
 
