@@ -61,9 +61,7 @@ def store_once(store: ObjectStore, key: str, data: bytes) -> None:
         raise DataError("this list was uploaded already; create another for another file")
 
 
-def file_reply(
-    store: ObjectStore, key: str, name: str, keep: Callable[[Sequence[str], Mapping[str, int]], bool] | None = None
-) -> Response:
+def file_reply(store: ObjectStore, key: str, name: str, keep: Callable[[Sequence[str], Mapping[str, int]], bool] | None = None) -> Response:
     """A file of a list as a download of that name. A call sheet is written anew where the name asks for another format, or rows are chosen."""
     kind = KINDS[PurePosixPath(name).suffix]
     # Closed by the reply: it goes on after this returns.

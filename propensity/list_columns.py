@@ -126,7 +126,12 @@ def propose(campaign: Campaign, names: Sequence[str]) -> tuple[str, ...]:
     left = [name for name in wanted if name not in found.values()]
     known = {*campaign.excluded_reasons, campaign.label.column}
     scored = sorted(
-        ((-_likeness(name, target, id_name(campaign)), at, target) for at, name in enumerate(names) for target in left if name not in known),
+        (
+            (-_likeness(name, target, id_name(campaign)), at, target)
+            for at, name in enumerate(names)
+            for target in left
+            if name not in known
+        ),
     )
     for distance, at, target in scored:
         if distance <= -_CLOSE and at not in found and target not in found.values():

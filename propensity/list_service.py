@@ -149,7 +149,9 @@ class Lists:
             format=wanted.format,
             created_at=now,
             upload_until=now + timedelta(seconds=self.limits.upload_expiry_s),
-            limit_bytes=self.limits.upload_limit_bytes if wanted.parts else min(self.limits.upload_limit_bytes, self.limits.largest_form_bytes),
+            limit_bytes=self.limits.upload_limit_bytes
+            if wanted.parts
+            else min(self.limits.upload_limit_bytes, self.limits.largest_form_bytes),
             request_sha256=digest,
             size_bytes=wanted.size_bytes,
             upload_id=self.signer.begin_parts(list_id.key(UPLOAD)) if wanted.parts else None,

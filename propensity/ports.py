@@ -401,7 +401,7 @@ class ModelRegistry(Protocol):
 
 
 class ApiKeyStore(Protocol):
-    """Append-only record of API keys and their revocations. Only the tables' owner may write it."""
+    """Append-only record of API keys and their revocations. Only the tables' owner may write it, and an operator with his key at hand."""
 
     def known(self) -> KnownKeys:
         """Every key, those that ended included."""
@@ -417,6 +417,12 @@ class ApiKeyStore(Protocol):
 
     def revoke(self, key_id: str, *, reason: str, by: str) -> ApiKey:
         """Revoke a key now and return it as it then is. Raises NotFound."""
+
+    def add_by(self, operator_key: str, new: NewKey) -> ApiKey:
+        """Store a key in the name of the operator whose key (its whole text) that is. Raises Forbidden where it is none that is good."""
+
+    def revoke_by(self, operator_key: str, key_id: str, *, reason: str) -> ApiKey:
+        """Revoke a key now, likewise. Raises NotFound, Forbidden."""
 
 
 @dataclass(frozen=True)

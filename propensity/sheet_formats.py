@@ -64,7 +64,9 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
         yield rest.decode()
 
 
-def write_sheet(kind: str, pieces: Iterable[bytes], out: BinaryIO, keep: Callable[[Sequence[str], Mapping[str, int]], bool] | None = None) -> None:
+def write_sheet(
+    kind: str, pieces: Iterable[bytes], out: BinaryIO, keep: Callable[[Sequence[str], Mapping[str, int]], bool] | None = None
+) -> None:
     """Write a call sheet in another format.
 
     Parameters

@@ -40,7 +40,9 @@ def write_xlsx(header: Sequence[str], rows: Iterable[Sequence[Cell]], out: Binar
     return sheets
 
 
-def _write_sheet(file: BinaryIO | object, header: Sequence[str], first: Sequence[Cell] | None, rows: Iterator[Sequence[Cell]]) -> Sequence[Cell] | None:
+def _write_sheet(
+    file: BinaryIO | object, header: Sequence[str], first: Sequence[Cell] | None, rows: Iterator[Sequence[Cell]]
+) -> Sequence[Cell] | None:
     """Write one sheet; the first row that it has no room for."""
     write = file.write  # type: ignore[attr-defined, union-attr]
     write((_SHEET + _row(header)).encode())

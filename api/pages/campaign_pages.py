@@ -77,7 +77,13 @@ def figures_of(metrics: Any) -> list[tuple[str, str, str]]:
 def policy_told(policy: Policy, currency: str) -> str:
     """A policy in words."""
     value = policy.value or 0.0
-    shown = money(value, currency) if policy.kind == "budget" else share(value) if policy.kind in ("top_share", "recall", "threshold") else f"{value:,.0f}"
+    shown = (
+        money(value, currency)
+        if policy.kind == "budget"
+        else share(value)
+        if policy.kind in ("top_share", "recall", "threshold")
+        else f"{value:,.0f}"
+    )
     return str(getattr(texts.policies, policy.kind, texts.policies.other).format(value=shown, kind=policy.kind))
 
 
@@ -86,5 +92,3 @@ def _allowed(feature: Any) -> str:
         told_ = texts.customer.whole if feature.integer else texts.customer.number
         return str(told_.format(low=f"{feature.low:,g}", high=f"{feature.high:,g}", unit=f" {feature.unit}" if feature.unit else ""))
     return ", ".join(map(str, feature.values))
-
-

@@ -186,13 +186,17 @@ def _page_of(services: Services, record: ListRecord) -> Response:
     return page(services, "pages/list_wait.html", scripts=SCRIPT, shown=shown, manifest=record.manifest, campaigns=services.campaigns)
 
 
-def _check(services: Services, record: ListRecord, found: Understood | None, chosen: dict[int, str] | None, problem: str | None) -> Response:
+def _check(
+    services: Services, record: ListRecord, found: Understood | None, chosen: dict[int, str] | None, problem: str | None
+) -> Response:
     campaign = services.campaign(record.list_id.campaign)
     rows: list[dict[str, Any]] = []
     for at, column in enumerate(found.columns if found else ()):
         rows.append({"at": at, "column": column, "taken": column.target if chosen is None else chosen[at]})
     # Whoever lacks a column must see all those that are not used: one of them may be it.
-    ask = [row for row in rows if (not row["column"].exact and row["column"].target) or (found and found.missing and not row["column"].target)]
+    ask = [
+        row for row in rows if (not row["column"].exact and row["column"].target) or (found and found.missing and not row["column"].target)
+    ]
     return page(
         services,
         "pages/list_check.html",
@@ -281,5 +285,3 @@ def _sentence(exc: DataError) -> str:
 def _to(list_id: ListId) -> Response:
     reply: Response = redirect(f"{LISTS}/{list_id}", HTTPStatus.SEE_OTHER)  # type: ignore[assignment]
     return reply
-
-

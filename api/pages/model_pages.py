@@ -21,6 +21,7 @@ from propensity.access import Role
 from propensity.decisions import State, approve, promote_known, reject, roll_back
 from propensity.errors import DataError, Malformed, ModelError
 from propensity.ports import Promotion
+from propensity.promotion import ALIASES, aliases, live_in
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -64,7 +65,6 @@ def post_models(services: Services) -> Response:
         _decide(services, campaign, sent)
     except (DataError, ModelError) as exc:
         return _page(services, campaign, f"{str(exc)[0].upper()}{str(exc)[1:].rstrip('.')}.")
-    services.models.refresh()
     reply: Response = redirect(f"{MODELS}?campaign={campaign}", HTTPStatus.SEE_OTHER)  # type: ignore[assignment]
     return reply
 
@@ -101,7 +101,7 @@ def _page(services: Services, campaign: str, problem: str | None) -> Response:
     state = State(campaign, services.models.ledger.history(campaign))
     history = state.history
     live = state.live
-    compared = _compared(services, campaign, history)
+    compared = _compared(history)
     return page(
         services,
         "pages/models.html",
@@ -120,14 +120,18 @@ def _page(services: Services, campaign: str, problem: str | None) -> Response:
     )
 
 
-def _compared(services: Services, campaign: str, history: Sequence[Promotion]) -> list[Compared]:
+def _compared(history: Sequence[Promotion]) -> list[Compared]:
     """The models decided on last, with the figures that the ledger has of them."""
     found = []
-    for choice in services.models.choices(campaign)[:COMPARED]:
-        own = [row for row in history if row.model_digest == choice.promotion.model_digest and row.evidence.get("challenger")]
+    live = live_in(history)
+    named = aliases(history, None if live is None else live.model_digest)
+    newest = {row.model_digest: row for row in history}
+    for row in sorted(newest.values(), key=lambda row: -row.sequence)[:COMPARED]:
+        own = [one for one in history if one.model_digest == row.model_digest and one.evidence.get("challenger")]
         evidence: Mapping[str, Any] = own[0].evidence if own else {}
         figures = {name: float(value) for name, value in (evidence.get("challenger") or {}).items() if value is not None}
-        found.append(Compared(choice.promotion, choice.aliases, figures, str(evidence.get("split", ""))))
+        mine = tuple(alias for alias in ALIASES if alias in named and named[alias].model_digest == row.model_digest)
+        found.append(Compared(row, mine, figures, str(evidence.get("split", ""))))
     return found
 
 

@@ -62,7 +62,9 @@ def _x(level: float, frame: tuple[float, float]) -> float:
 
 def _bar(start: float, end: float, direction: str, frame: tuple[float, float]) -> Markup:
     left, right = sorted((_x(start, frame), _x(end, frame)))
-    rect = Markup('<rect class="{}" x="{}" y="150" width="{}" height="700"/>').format(direction, f"{left:.1f}", f"{max(3.0, right - left):.1f}")
+    rect = Markup('<rect class="{}" x="{}" y="150" width="{}" height="700"/>').format(
+        direction, f"{left:.1f}", f"{max(3.0, right - left):.1f}"
+    )
     return _drawn(rect + Markup('<path class="link" d="M{0} 0V1000"/>').format(f"{_x(end, frame):.1f}"))
 
 
