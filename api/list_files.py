@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from flask import Response, request
 
 from api.lists import ListDesk, desk_of
+from api.replies import json_reply
 from api.services import Services
 from api.signed import COMPLETE, DOWNLOAD, FORM, PART, Allowed
 from propensity.errors import DataError, Malformed, NotFound, TooLarge
+from propensity.list_state import MANIFEST, Manifest, parse_key, read_json
 from propensity.ports import ObjectStore
-from propensity.sheet_formats import SHEETS, write_sheet
+from propensity.sheet_formats import SHEETS, Keep, write_sheet
 
 PIECE_BYTES = 1 << 20
 # A file of that size stays in memory until it is sent.
@@ -27,13 +29,13 @@ def post_upload(services: Services, token: str) -> Response:
     desk = desk_of(services)
     allowed = desk.signer.read(token, FORM, COMPLETE)
     if allowed.what == COMPLETE:
-        _put_together(desk, allowed)
-        return Response(status=204)
+        return json_reply({"size_bytes": _put_together(desk, allowed)})
     sent = request.files.get("file")
     if sent is None:
         raise Malformed("the form must hold the list as a file in the field named file")
-    store_once(desk.store, allowed.key, _sized(sent.stream.read(), allowed))
-    return Response(status=204)
+    data = _sized(sent.stream.read(), allowed)
+    store_once(desk.store, allowed.key, data)
+    return json_reply({"size_bytes": len(data)})
 
 
 def put_part(services: Services, token: str) -> Response:
@@ -45,7 +47,7 @@ def put_part(services: Services, token: str) -> Response:
         raise DataError(f"part {allowed.part} must have {allowed.largest:,} bytes")
     if not desk.store.exists(allowed.key):
         desk.store.put(_part(allowed, allowed.part), data)
-    return Response(status=204)
+    return json_reply({"size_bytes": len(data)})
 
 
 def get_download(services: Services, token: str) -> Response:
@@ -61,8 +63,8 @@ def store_once(store: ObjectStore, key: str, data: bytes) -> None:
         raise DataError("this list was uploaded already; create another for another file")
 
 
-def file_reply(store: ObjectStore, key: str, name: str, keep: Callable[[Sequence[str], Mapping[str, int]], bool] | None = None) -> Response:
-    """A file of a list as a download of that name. A call sheet is written anew where the name asks for another format, or rows are chosen."""
+def file_reply(store: ObjectStore, key: str, name: str, keep: Keep | None = None) -> Response:
+    """A file of a list as a download of that name: written anew where the name asks for another format, or rows are chosen."""
     kind = KINDS[PurePosixPath(name).suffix]
     # Closed by the reply: it goes on after this returns.
     held: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115
@@ -73,10 +75,14 @@ def file_reply(store: ObjectStore, key: str, name: str, keep: Callable[[Sequence
     except BaseException:
         held.close()
         raise
-    reply = Response(_pieces(held), content_type=SHEETS[kind][0])
-    reply.headers["Content-Length"] = str(size)
+    if size <= IN_MEMORY_BYTES:
+        reply = Response(held.read(), content_type=SHEETS[kind][0])
+        held.close()
+    else:
+        reply = Response(_pieces(held), content_type=SHEETS[kind][0])
+        reply.headers["Content-Length"] = str(size)
+        reply.call_on_close(held.close)
     reply.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    reply.call_on_close(held.close)
     return reply
 
 
@@ -97,24 +103,22 @@ def _part(allowed: Allowed, number: int) -> str:
     return f"{allowed.key}-parts/{allowed.upload}/{number:05d}"
 
 
-def _put_together(desk: ListDesk, allowed: Allowed) -> None:
-    """One object of all parts. Said again, it changes nothing."""
-    from pathlib import Path
-
-    from propensity.list_state import MANIFEST, Manifest, parse_key, read_json
-
-    if desk.store.exists(allowed.key):
-        return
+def _put_together(desk: ListDesk, allowed: Allowed) -> int:
+    """One object of all parts; its size. Said again, it changes nothing."""
     found = parse_key(allowed.key)
     manifest = None if found is None else read_json(desk.store, found[0].key(MANIFEST), Manifest)
     if manifest is None or manifest.size_bytes is None:
         raise NotFound("the list of this upload is not there")
+    if desk.store.exists(allowed.key):
+        return manifest.size_bytes
     with tempfile.TemporaryDirectory(prefix="propensity-") as folder:
         path = Path(folder) / "upload"
         with path.open("wb") as file:
             for key in desk.store.keys(f"{allowed.key}-parts/{allowed.upload}/"):
                 for piece in desk.store.pieces(key):
                     file.write(piece)
-        if path.stat().st_size != manifest.size_bytes:
-            raise DataError(f"parts are missing: {path.stat().st_size:,} bytes of {manifest.size_bytes:,} have come")
+        size = path.stat().st_size
+        if size != manifest.size_bytes:
+            raise DataError(f"parts are missing: {size:,} bytes of {manifest.size_bytes:,} have come")
         desk.store.put_file(allowed.key, path)
+    return size

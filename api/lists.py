@@ -47,10 +47,11 @@ class ListDesk:
 def post_list(services: Services, campaign: str) -> Response:
     """Create a list; the reply says where its customers go."""
     services.campaign(campaign)
-    if request.content_length is None or request.content_length > DESCRIPTION_BYTES:
+    body = read_request(request)
+    if len(body) > DESCRIPTION_BYTES:
         raise TooLarge("the body only describes the list: its customers go to the address of the reply")
     key = idempotency_key(request._get_current_object()) or g.request_id  # type: ignore[attr-defined]
-    made, known = lists_of(services).create(campaign, parse_new_list(read_request(request)), key, services.clock())
+    made, known = lists_of(services).create(campaign, parse_new_list(body), key, services.clock())
     reply = json_reply(_absolute(made), 201)
     reply.headers["Location"] = made["links"]["self"]
     reply.headers["Idempotency-Key"] = key
@@ -59,23 +60,23 @@ def post_list(services: Services, campaign: str) -> Response:
     return reply
 
 
-def get_list(services: Services, wanted: str) -> Response:
+def get_list(services: Services, wanted_list: str) -> Response:
     """How far a list is."""
-    return json_reply(status(lists_of(services).visible(wanted, services.clock())))
+    return json_reply(status(lists_of(services).visible(wanted_list, services.clock())))
 
 
-def get_list_result(services: Services, wanted: str) -> Response:
+def get_list_result(services: Services, wanted_list: str) -> Response:
     """The way to the call sheet, in the format that the parameter ``format`` names."""
     kind = parse_format(request.args.get("format"))
     lists = lists_of(services)
-    record = lists.visible(wanted, services.clock())
+    record = lists.visible(wanted_list, services.clock())
     return not_ready(record) or _see_other(lists.download(record, "result", SHEETS[kind][1]))
 
 
-def get_list_errors(services: Services, wanted: str) -> Response:
+def get_list_errors(services: Services, wanted_list: str) -> Response:
     """The way to the refused rows."""
     lists = lists_of(services)
-    record = lists.visible(wanted, services.clock())
+    record = lists.visible(wanted_list, services.clock())
     return not_ready(record) or _see_other(lists.download(record, "errors"))
 
 

@@ -67,7 +67,7 @@ class LocalSigner:
         """Address of a form with one file, and no more fields: ``{"url", "fields"}``."""
         return {"url": UPLOADS + self._sign(Allowed(FORM, key, self._until(expires_s), smallest, largest)), "fields": {}}
 
-    def begin_parts(self, key: str) -> str:
+    def begin_parts(self, key: str) -> str:  # noqa: ARG002 - the port's
         """The id of an upload in parts."""
         return secrets.token_hex(16)
 
@@ -80,7 +80,7 @@ class LocalSigner:
         """Address for the POST that puts the parts together, which changes nothing where the object is there already."""
         return UPLOADS + self._sign(Allowed(COMPLETE, key, self._until(expires_s), upload=upload_id))
 
-    def download(self, key: str, *, name: str, media_type: str, expires_s: int) -> str:
+    def download(self, key: str, *, name: str, media_type: str, expires_s: int) -> str:  # noqa: ARG002 - the name says it
         """Address from which a browser saves the object under that name."""
         return DOWNLOADS + self._sign(Allowed(DOWNLOAD, key, self._until(expires_s), name=name))
 

@@ -90,7 +90,7 @@ def scoring_service(settings: Settings) -> Program:
 
 
 def lists(settings: Settings) -> Program:
-    """Scores the lists that were uploaded to the service or dropped on its pages; one that it is killed in the middle of, it goes on with."""
+    """Scores the lists that were uploaded to the service or dropped on its pages, and goes on with what was left half done."""
     return Program(
         name="lists",
         title="Lists",

@@ -125,14 +125,8 @@ def propose(campaign: Campaign, names: Sequence[str]) -> tuple[str, ...]:
     found = {at: name for at, name in enumerate(names) if name in wanted}
     left = [name for name in wanted if name not in found.values()]
     known = {*campaign.excluded_reasons, campaign.label.column}
-    scored = sorted(
-        (
-            (-_likeness(name, target, id_name(campaign)), at, target)
-            for at, name in enumerate(names)
-            for target in left
-            if name not in known
-        ),
-    )
+    asked = [(at, name) for at, name in enumerate(names) if at not in found and name not in known]
+    scored = sorted((-_likeness(name, target, id_name(campaign)), at, target) for at, name in asked for target in left)
     for distance, at, target in scored:
         if distance <= -_CLOSE and at not in found and target not in found.values():
             found[at] = target

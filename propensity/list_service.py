@@ -137,10 +137,14 @@ class Lists:
         )
 
     def _check_size(self, wanted: NewList) -> None:
-        limit = self.limits.upload_limit_bytes if wanted.parts else min(self.limits.upload_limit_bytes, self.limits.largest_form_bytes)
+        limit = self._limit(wanted)
         if wanted.size_bytes is not None and wanted.size_bytes > limit:
             way_out = "" if wanted.parts or limit == self.limits.upload_limit_bytes else '; send it in parts: "parts": true'
             raise TooLarge(f"a list may be up to {limit:,} bytes{way_out}, or split it into several lists")
+
+    def _limit(self, wanted: NewList) -> int:
+        limits = self.limits
+        return limits.upload_limit_bytes if wanted.parts else min(limits.upload_limit_bytes, limits.largest_form_bytes)
 
     def _manifest(self, list_id: ListId, wanted: NewList, digest: str, now: datetime) -> Manifest:
         return Manifest(
@@ -149,9 +153,7 @@ class Lists:
             format=wanted.format,
             created_at=now,
             upload_until=now + timedelta(seconds=self.limits.upload_expiry_s),
-            limit_bytes=self.limits.upload_limit_bytes
-            if wanted.parts
-            else min(self.limits.upload_limit_bytes, self.limits.largest_form_bytes),
+            limit_bytes=self._limit(wanted),
             request_sha256=digest,
             size_bytes=wanted.size_bytes,
             upload_id=self.signer.begin_parts(list_id.key(UPLOAD)) if wanted.parts else None,

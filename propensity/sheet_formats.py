@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from propensity.errors import Malformed
 from propensity.xlsx import Cell, write_xlsx
@@ -22,6 +22,7 @@ SHEETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 _TOGETHER = 20_000
+Keep = Callable[[Sequence[str], Mapping[str, int]], bool]
 
 
 def parse_format(text: str | None) -> str:
@@ -64,9 +65,7 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
         yield rest.decode()
 
 
-def write_sheet(
-    kind: str, pieces: Iterable[bytes], out: BinaryIO, keep: Callable[[Sequence[str], Mapping[str, int]], bool] | None = None
-) -> None:
+def write_sheet(kind: str, pieces: Iterable[bytes], out: IO[bytes], keep: Keep | None = None) -> None:
     """Write a call sheet in another format.
 
     Parameters
@@ -94,7 +93,7 @@ def _typed(row: Sequence[str], kinds: Sequence[type | None]) -> list[Cell]:
     return [cell if kind is None or not cell else kind(cell) for cell, kind in zip(row, kinds, strict=True)]
 
 
-def _write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], out: BinaryIO) -> None:
+def _write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], out: IO[bytes]) -> None:
     # The cells were safe in a spreadsheet as they stood, and stay as they are.
     text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
     csv.writer(text, lineterminator="\r\n").writerows([header])
@@ -102,7 +101,7 @@ def _write_csv(header: Sequence[str], rows: Iterable[Sequence[str]], out: Binary
     text.detach()
 
 
-def _write_parquet(header: Sequence[str], rows: Iterator[list[str]], out: BinaryIO) -> None:
+def _write_parquet(header: Sequence[str], rows: Iterator[list[str]], out: IO[bytes]) -> None:
     from arro3.core import Array, DataType, RecordBatch, RecordBatchReader, Schema
     from arro3.io import write_parquet
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from typing import IO
 from xml.sax.saxutils import escape
 
 SHEET_ROWS = 1_048_576
@@ -25,7 +25,7 @@ _TOGETHER = 2_000
 Cell = str | int | float
 
 
-def write_xlsx(header: Sequence[str], rows: Iterable[Sequence[Cell]], out: BinaryIO, title: str = "Call sheet") -> int:
+def write_xlsx(header: Sequence[str], rows: Iterable[Sequence[Cell]], out: IO[bytes], title: str = "Call sheet") -> int:
     """Write the workbook; return how many sheets it has."""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as book:
         sheets, left = 0, iter(rows)
@@ -41,10 +41,10 @@ def write_xlsx(header: Sequence[str], rows: Iterable[Sequence[Cell]], out: Binar
 
 
 def _write_sheet(
-    file: BinaryIO | object, header: Sequence[str], first: Sequence[Cell] | None, rows: Iterator[Sequence[Cell]]
+    file: IO[bytes], header: Sequence[str], first: Sequence[Cell] | None, rows: Iterator[Sequence[Cell]]
 ) -> Sequence[Cell] | None:
     """Write one sheet; the first row that it has no room for."""
-    write = file.write  # type: ignore[attr-defined, union-attr]
+    write = file.write
     write((_SHEET + _row(header)).encode())
     waiting: list[str] = []
     row, count = first, 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from api.openapi import examples
+from api.openapi.lists import list_paths
 from api.openapi.operating import operating_paths
 from api.openapi.operation import operation
 from api.openapi.pages import html, page_paths
@@ -42,7 +43,8 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
     for name, campaign in campaigns.items():
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
         found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
-    by_kind = (_campaign_paths(list(campaigns)), _promotion_paths(list(campaigns)), _record_paths(), operating_paths(operation))
+    names = list(campaigns)
+    by_kind = (_campaign_paths(names), _promotion_paths(names), list_paths(names), _record_paths(), operating_paths(operation))
     return {**found, **{path: told for part in by_kind for path, told in part.items()}, **_operation_paths(), **page_paths(campaigns)}
 
 

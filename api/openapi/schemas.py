@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from api.codes import ROW_CODES
+from api.openapi.lists import list_schemas
 from api.openapi.operating import operating_schemas
 from api.openapi.outcomes import outcome_counts, outcome_rules, outcome_summary
 from api.openapi.parts import (
@@ -64,6 +65,7 @@ def schemas() -> Json:
         ),
         "Caller": record({"key_id": KEY_ID, "name": TEXT, "role": one_of_texts(*ROLES)}, description="Whose key came with the request."),
         "Model": record({"version": VERSION, "digest": DIGEST}, description="Which model answered."),
+        **list_schemas(),
         "Prediction": record(_prediction(), optional=("reasons",)),
         "Reason": record(_reason()),
         "PredictionColumns": record(

@@ -77,13 +77,8 @@ def figures_of(metrics: Any) -> list[tuple[str, str, str]]:
 def policy_told(policy: Policy, currency: str) -> str:
     """A policy in words."""
     value = policy.value or 0.0
-    shown = (
-        money(value, currency)
-        if policy.kind == "budget"
-        else share(value)
-        if policy.kind in ("top_share", "recall", "threshold")
-        else f"{value:,.0f}"
-    )
+    told_as = {"budget": money(value, currency), "calls": f"{value:,.0f}"}
+    shown = told_as.get(policy.kind, share(value))
     return str(getattr(texts.policies, policy.kind, texts.policies.other).format(value=shown, kind=policy.kind))
 
 

@@ -96,15 +96,15 @@ def post_new(services: Services) -> Response:
     return _to(record.list_id)
 
 
-def get_one(services: Services, wanted: str) -> Response:
+def get_one(services: Services, wanted_list: str) -> Response:
     """A list, as far as it is."""
-    record = lists_of(services).visible(wanted, services.clock())
+    record = lists_of(services).visible(wanted_list, services.clock())
     return _page_of(services, record)
 
 
-def post_one(services: Services, wanted: str) -> Response:
+def post_one(services: Services, wanted_list: str) -> Response:
     """Agree on the columns: from here on the list is scored. Raises as `post_new`."""
-    record = lists_of(services).visible(wanted, services.clock())
+    record = lists_of(services).visible(wanted_list, services.clock())
     sent = form(services, CHECK_BYTES)
     store, list_id = desk_of(services).store, record.list_id
     if state_of(store, record) != "check":
@@ -122,16 +122,16 @@ def post_one(services: Services, wanted: str) -> Response:
     return _to(list_id)
 
 
-def get_state(services: Services, wanted: str) -> Response:
+def get_state(services: Services, wanted_list: str) -> Response:
     """How far a list is, for the script of its page."""
-    record = lists_of(services).visible(wanted, services.clock())
+    record = lists_of(services).visible(wanted_list, services.clock())
     shown = shown_of(desk_of(services).store, record)
     return json_reply({"state": shown.state, "done": shown.progress[0], "total": shown.progress[1]})
 
 
-def get_sheet(services: Services, wanted: str) -> Response:
+def get_sheet(services: Services, wanted_list: str) -> Response:
     """The call sheet as a file: all of it, those who are to be contacted, or the best so many."""
-    record = _done(services, wanted)
+    record = _done(services, wanted_list)
     kind = parse_format(request.args.get("format"))
     which = request.args.get("rows", "all")
     keep = {"all": None, "decided": decided_rows}.get(which)
@@ -145,14 +145,14 @@ def get_sheet(services: Services, wanted: str) -> Response:
     return file_reply(desk_of(services).store, record.list_id.key(RESULT), SHEETS[kind][1], keep)
 
 
-def get_refused(services: Services, wanted: str) -> Response:
+def get_refused(services: Services, wanted_list: str) -> Response:
     """The refused rows as a file."""
-    record = _done(services, wanted)
+    record = _done(services, wanted_list)
     return file_reply(desk_of(services).store, record.list_id.key(ERRORS), "errors.csv")
 
 
-def _done(services: Services, wanted: str) -> ListRecord:
-    record = lists_of(services).visible(wanted, services.clock())
+def _done(services: Services, wanted_list: str) -> ListRecord:
+    record = lists_of(services).visible(wanted_list, services.clock())
     if record.state != ListState.DONE:
         raise NotFound("this list has no result yet; its page says how far it is")
     return record
@@ -256,13 +256,15 @@ def _result(services: Services, record: ListRecord, shown: Shown) -> Response:
 def _points(stops: Any) -> dict[str, Any]:
     """The curve as a path in a square of 1,000 by 1,000, and where its parts are."""
     low, high = min(0.0, *(s.profit for s in stops)), max(s.profit for s in stops)
+    # What everyone would lose must not press the gain flat: what lies deeper leaves the picture at its lower edge.
+    low = max(low, -1.5 * high) if high > 0 else low
     wide, tall = max(1, stops[-1].contacts), max(high - low, 1e-9)
 
     def y(value: float) -> float:
         return 1000 - 1000 * (value - low) / tall
 
     path = "L".join(f"{1000 * s.contacts / wide:.1f} {y(s.profit):.1f}" for s in stops)
-    return {"path": f"M{path}", "zero": f"{y(0.0):.1f}", "low": low, "high": high}
+    return {"path": f"M{path}", "zero": f"{y(0.0):.1f}"}
 
 
 def _start(scored: int) -> int:

@@ -54,11 +54,12 @@ class Line:
 
 def get_models(services: Services) -> Response:
     """The models of one campaign."""
-    return _page(services, request.args.get("campaign") or next(iter(services.campaigns)), None)
+    live = (name for name in services.campaigns if services.models.get(name) is not None)
+    return _page(services, request.args.get("campaign") or next(live, next(iter(services.campaigns))), None)
 
 
 def post_models(services: Services) -> Response:
-    """Decide about a model. Raises UnsupportedMedia, Malformed, NotFound, StoreError; a decision that cannot stand a person sees above the form."""
+    """Decide about a model. Raises UnsupportedMedia, Malformed, NotFound, StoreError; why a decision cannot stand is told on the page."""
     sent = form(services)
     campaign = services.campaign(sent.get("campaign", "")).name
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,7 +12,7 @@ from propensity.callsheet import ERROR_SHEET
 from propensity.decision import CONTACT, LEAVE
 from propensity.list_state import ERRORS, RESULT, ListId
 from propensity.ports import ObjectStore
-from propensity.sheet_formats import SheetReader
+from propensity.sheet_formats import Keep, SheetReader
 
 ROWS_SHOWN = 50
 ISSUES_SHOWN = 50
@@ -105,9 +105,6 @@ def first_issues(store: ObjectStore, list_id: ListId) -> list[Mapping[str, str]]
     """The first of what was wrong, by column of the error sheet."""
     sheet = SheetReader(store.pieces(list_id.key(ERRORS)))
     return [dict(zip(ERROR_SHEET, row, strict=True)) for row in islice(sheet.rows(), ISSUES_SHOWN)]
-
-
-Keep = Callable[[Sequence[str], Mapping[str, int]], bool]
 
 
 def decided_rows(row: Sequence[str], places: Mapping[str, int]) -> bool:

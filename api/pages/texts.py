@@ -1,4 +1,4 @@
-"""Every English text of the pages that people work with, by page. Templates name them as ``t.<page>.<text>``; no other file says a sentence.
+"""Every English text of the pages that people work with. Templates name them as ``t.<page>.<text>``; no other file says a sentence.
 
 Braces are filled in by `str.format`.
 """
@@ -122,7 +122,7 @@ result = SimpleNamespace(
     decided="As decided",
     everyone="Everyone",
     curve="Expected profit by number of contacts",
-    curve_says="From {low} for nobody up to {high} at {best} contacts; {all} where everyone is contacted.",
+    curve_says="At most {high}, at {best} contacts; {all} where everyone is contacted.",
     download="Download the call sheet",
     which="Customers",
     best_rows="The best so many",
@@ -178,8 +178,8 @@ why = SimpleNamespace(
     model="Model",
     when="Scored",
     waterfall="What moved it",
-    waterfall_says="From the average customer at the top to this one at the bottom. Each bar is what one column added or took away; together "
-    "they give exactly the score.",
+    waterfall_says="From the average customer at the top to this one at the bottom. Each bar is what one column added or took away; "
+    "together they give exactly the score.",
     base="the average customer",
     result="this customer",
     rest="{n} other columns",
@@ -217,8 +217,8 @@ campaign = SimpleNamespace(
     break_even="Worth contacting from a probability of",
     policy="Decided by",
     reliability="Are the probabilities right?",
-    reliability_says="Predictions of the last {days} days whose outcome is known, in groups of like score. On the line, what was predicted is what "
-    "happened; the bars are 95 % intervals (Wilson).",
+    reliability_says="Predictions of the last {days} days whose outcome is known, in groups of like score. On the dashed line, what was "
+    "predicted is what happened; the bars are 95 % intervals (Wilson).",
     reliability_axis_x="predicted",
     reliability_axis_y="happened",
     reliability_none="no data: no outcome is known of predictions of the last {days} days",

@@ -1,5 +1,5 @@
-"""API keys in Postgres: append-only. The service reads them with its own role; making and revoking takes the owner's address, or an operator's
-key, which Postgres itself verifies.
+"""API keys in Postgres: append-only. The service reads them with its own role; making and revoking takes the owner's address, or the key
+of an operator, which Postgres itself verifies.
 """
 
 from __future__ import annotations

@@ -11,8 +11,10 @@ from flask import Flask
 
 from api.app import create_app
 from api.auth import ApiKeys
+from api.lists import ListDesk
 from api.models import LiveModels
 from api.services import Services
+from api.signed import LocalSigner
 from propensity.access import Role, new_key
 from propensity.adapters.first_parse import FirstParse
 from propensity.campaign import Campaign
@@ -145,8 +147,11 @@ def make_world() -> Callable[..., World]:
         models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
         api_keys, clock = FakeApiKeyStore(database), Clock()
         keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
+        desk = ListDesk(store, LocalSigner("", NOW.timestamp))
         alerts, heartbeats = FakeAlertStore(database), FakeHeartbeatStore(database)
-        services = Services(declared, models, log, outcomes, database, keys, alerts, heartbeats, clock=lambda: NOW, panels=FakePanels(database))
+        services = Services(
+            declared, models, log, outcomes, database, keys, alerts, heartbeats, clock=lambda: NOW, panels=FakePanels(database), lists=desk
+        )
         app = watched(create_app(services), declared)
         world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock, alerts, heartbeats)
         world.key("operator", "operator")

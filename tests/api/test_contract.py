@@ -22,6 +22,7 @@ from propensity.model import Model
 from tests.api.conftest import World
 from tests.api.contract import Contract
 from tests.api.models import make_campaign, make_model, make_rows
+from tests.api.some_lists import DONE, FAILED, LATE, WAITING, keep_all
 
 CAMPAIGNS = {**all_campaigns(), "small": make_campaign(), "strict": make_campaign(name="strict", unexpected_columns="refuse")}
 DOCUMENT = openapi(CAMPAIGNS)
@@ -36,6 +37,13 @@ def examples() -> list[Any]:
             for name, example in content.get("examples", {}).items():
                 found.append(pytest.param(path, kind, example["value"], id=f"{path} {kind} {name}"))
     return found
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """The service, with a list in each state."""
+    keep_all(world.store)
+    return world
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +129,7 @@ def test_every_example_is_as_its_schema_says() -> None:
 
 LIST = "/v1/campaigns/term-deposit/predictions"
 PROMOTIONS = "/v1/campaigns/term-deposit/promotions"
+LISTS = "/v1/campaigns/term-deposit/lists"
 OUTCOMES = "/v1/campaigns/term-deposit/outcomes"
 ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", LIST, {"json": "rows"}, 200),
@@ -193,6 +202,52 @@ ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/monitoring", {"query_string": {"section": "drift", "campaign": "small", "span": "7d"}}, 200),
     ("GET", "/monitoring", {"query_string": {"section": "nope"}}, 400),
     ("GET", "/monitoring", {"query_string": {"span": "2d"}, "headers": {"Accept": "text/html"}}, 400),
+    ("POST", LISTS, {"json": {"format": "csv"}}, 201),
+    ("POST", LISTS, {"json": {"format": "csv", "parts": True, "size_bytes": 20_000_000}}, 201),
+    ("POST", LISTS, {"data": b"["}, 400),
+    ("POST", LISTS, {"json": {"size_bytes": 2**52}}, 413),
+    ("POST", "/v1/campaigns/nope/lists", {"json": {}}, 404),
+    ("GET", f"/v1/lists/{DONE}", {}, 200),
+    ("GET", f"/v1/lists/{FAILED}", {}, 200),
+    ("GET", "/v1/lists/nope", {}, 404),
+    ("GET", f"/v1/lists/{DONE}/result", {"query_string": {"format": "xlsx"}}, 303),
+    ("GET", f"/v1/lists/{DONE}/result", {"query_string": {"format": "nope"}}, 400),
+    ("GET", f"/v1/lists/{FAILED}/result", {}, 404),
+    ("GET", f"/v1/lists/{WAITING}/result", {}, 409),
+    ("GET", f"/v1/lists/{LATE}/errors", {}, 410),
+    ("GET", f"/v1/lists/{DONE}/errors", {}, 303),
+    ("POST", "/v1/uploads/nope", {}, 403),
+    ("PUT", "/v1/uploads/nope", {}, 403),
+    ("GET", "/v1/downloads/nope", {}, 403),
+    ("GET", "/lists", {}, 200),
+    ("GET", "/lists/new", {}, 200),
+    ("POST", "/lists/new", {"data": {"form_token": "x"}}, 415),
+    ("POST", "/lists/new", {"data": {"form_token": "x"}, "content_type": "multipart/form-data"}, 400),
+    ("GET", f"/lists/{DONE}", {}, 200),
+    ("GET", f"/lists/{FAILED}", {}, 200),
+    ("GET", f"/lists/{WAITING}", {}, 200),
+    ("GET", f"/lists/{LATE}", {}, 200),
+    ("GET", "/lists/nope", {}, 404),
+    ("POST", f"/lists/{DONE}", {"data": {"form_token": "x"}}, 400),
+    ("GET", f"/lists/{DONE}/state", {}, 200),
+    ("GET", f"/lists/{DONE}/sheet", {}, 200),
+    ("GET", f"/lists/{DONE}/sheet", {"query_string": {"format": "parquet", "rows": "decided"}}, 200),
+    ("GET", f"/lists/{DONE}/sheet", {"query_string": {"rows": "nope"}}, 400),
+    ("GET", f"/lists/{WAITING}/sheet", {}, 404),
+    ("GET", f"/lists/{DONE}/refused", {}, 200),
+    ("GET", "/customer", {}, 200),
+    ("GET", "/customer", {"query_string": {"campaign": "nope"}}, 404),
+    ("POST", "/customer", {"data": {"form_token": "x"}}, 400),
+    ("GET", "/predictions/nope", {"headers": {"Accept": "text/html"}}, 404),
+    ("GET", "/campaigns", {}, 200),
+    ("GET", "/campaigns/term-deposit", {}, 200),
+    ("GET", "/campaigns/small", {}, 200),
+    ("GET", "/campaigns/nope", {}, 404),
+    ("GET", "/models", {}, 200),
+    ("GET", "/models", {"query_string": {"campaign": "small"}}, 200),
+    ("POST", "/models", {"data": {"form_token": "x"}}, 400),
+    ("GET", "/administration", {}, 200),
+    ("POST", "/administration", {"data": {"form_token": "x"}}, 400),
     ("GET", "/sign-in", {}, 200),
     ("POST", "/sign-in", {"data": {"key": "nope"}}, 400),
     ("POST", "/sign-in", {"json": {}}, 415),

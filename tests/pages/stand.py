@@ -55,10 +55,18 @@ class Stand:
     def promote(self, model: Model, sequence: int, action: str = "promote", step: str = "") -> None:
         """A row in the ledger, with figures."""
         save_package(self.platform.store, model)
-        figures = {name: value for name, value in model.manifest.metrics.items()} or {"roc_auc": 0.7 + sequence / 100, "brier": 0.09}
+        figures = dict(model.manifest.metrics) or {"roc_auc": 0.7 + sequence / 100, "brier": 0.09}
         evidence = {"challenger": figures, "split": "the last months"}
         row = Promotion(
-            NAME, sequence, action, model.digest, model.version, None, ["passed: roc_auc 0.8, at least 0.5 needed"], evidence, "trainer",
+            NAME,
+            sequence,
+            action,
+            model.digest,
+            model.version,
+            None,
+            ["passed: roc_auc 0.8, at least 0.5 needed"],
+            evidence,
+            "trainer",
             step=step,
         )
         self.platform.ledger.append(row)
