@@ -57,13 +57,15 @@ class Stand:
         save_package(self.platform.store, model)
         figures = dict(model.manifest.metrics) or {"roc_auc": 0.7 + sequence / 100, "brier": 0.09}
         evidence = {"challenger": figures, "split": "the last months"}
+        live = self.platform.ledger.live(NAME)
+        replaces = None if live is None else live.model_digest
         row = Promotion(
             NAME,
             sequence,
             action,
             model.digest,
             model.version,
-            None,
+            replaces,
             ["passed: roc_auc 0.8, at least 0.5 needed"],
             evidence,
             "trainer",
