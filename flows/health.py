@@ -14,11 +14,11 @@ import threading
 from collections.abc import Sequence
 
 from flows.catch_up import CaughtUp, catch_up
-from flows.deployments import Scheduled, platform_schedules, schedules
 from propensity.adapters.platform import Platform, platform
 from propensity.adapters.tell import alerting
 from propensity.errors import PropensityError
 from propensity.flow_checks import Checked, check
+from propensity.schedules import Scheduled, platform_schedules, schedules
 
 log = logging.getLogger("propensity.flows.health")
 

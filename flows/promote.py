@@ -61,7 +61,7 @@ def promote_into(at: Platform, campaign_name: str, digest: str | None, actor: st
     challenger_metrics, champion_metrics, evidence = compare(at, declared, digest, state.live_digest)
     judgement = judge(declared, challenger_metrics, champion_metrics)
     evidence |= {"mlflow_version": version, "failed_absolute": judgement.failed_absolute}
-    action, step, reasons = _decided(declared, state, judgement)
+    action, step, reasons = decided(declared, state, judgement)
     row = at.ledger.append(state.next(action, step, digest, reasons, evidence, actor))
     sync_alias(at, campaign_name)
     return _result(step or action, digest, reasons, dict(row.evidence))
@@ -81,7 +81,7 @@ def _known(state: State, digest: str) -> dict[str, Any] | None:
     return None
 
 
-def _decided(declared: Campaign, state: State, judgement: Judgement) -> tuple[str, str, list[str]]:
+def decided(declared: Campaign, state: State, judgement: Judgement) -> tuple[str, str, list[str]]:
     """Action, step and reasons of a model that was judged by its gates."""
     rules = declared.challenge
     if not judgement.promote:

@@ -13,8 +13,8 @@ import sys
 import time
 from typing import Any
 
-from flows.deployments import Scheduled, platform_schedules, schedules
 from propensity.errors import PropensityError, SettingsInvalid
+from propensity.schedules import Scheduled, platform_schedules, schedules
 
 ENDED = "flow_ended"
 

@@ -13,7 +13,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
-from flows.scored import counts, live_model
+from flows.live import counts, live_model
 from propensity.adapters.download import verify_digest
 from propensity.adapters.platform import Platform, platform
 from propensity.adapters.recorded import recorded

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.deployments import platform_schedules, schedules
 from propensity.errors import PropensityError, SettingsInvalid
+from propensity.schedules import platform_schedules, schedules
 
 POOL = "propensity"
 KIND = "ecs"

@@ -21,6 +21,7 @@ from local.processes import Processes
 from local.sentences import of_ingest, of_monitoring, of_outcomes, of_promotion, of_retraining, of_training
 from propensity.campaigns import all_campaigns, campaign
 from propensity.errors import Malformed, PropensityError, RowIssue
+from propensity.zoo import SETS
 
 SHOWN_ISSUES = 10
 
@@ -90,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--source", help="public, kaggle, synthetic[:rows[:seed]], a path, an address, postgresql://..., s3://...")
     train = command("train", _train, "train a model on a snapshot and register it")
     train.add_argument("--snapshot", help="snapshot id; the newest where none is given")
+    train.add_argument("--candidates", help=f"what to try: {', '.join(SETS)}, or names joined by commas; else what the campaign declares")
+    train.add_argument("--search", type=int, metavar="N", help="search N settings for each candidate that has some")
     promote = command("promote", _promote, "judge a trained model and put it live if its gates pass")
     promote.add_argument("--model", help="package digest; the newest where none is given")
     promote.add_argument("--override", action="store_true", help="put it live whatever was said of it before; without gates")
@@ -133,7 +136,8 @@ def _train(args: argparse.Namespace) -> int:
     name = args.campaign
     from flows.train import train
 
-    return _tell(args, train(name, args.snapshot), of_training)
+    chosen = None if args.candidates is None else SETS.get(args.candidates, tuple(args.candidates.split(",")))
+    return _tell(args, train(name, args.snapshot, None if chosen is None else list(chosen), args.search), of_training)
 
 
 def _promote(args: argparse.Namespace) -> int:

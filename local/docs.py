@@ -8,11 +8,11 @@ from pathlib import Path
 
 from api.codes import REMEDIES, ROW_CODES, every_code
 from api.openapi import CONTRACT_VERSION, openapi
-from flows.deployments import schedules
 from local.compatibility import told, undeclared
 from propensity.campaign import Campaign, Gate
 from propensity.campaigns import all_campaigns
 from propensity.explain import describe
+from propensity.schedules import schedules
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONTRACT = DOCS / "openapi.json"

@@ -20,7 +20,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.deployments import Scheduled, serve
+from flows.deployments import serve
 from local.environment import PROJECT, compose, start_databases
 from local.environment import environ as child_environ
 from local.ports import any_free
@@ -30,6 +30,7 @@ from propensity.adapters.database import Database
 from propensity.adapters.migrate import migrate
 from propensity.adapters.recorded import recorded
 from propensity.errors import ProgramFailed
+from propensity.schedules import Scheduled
 from propensity.settings import Settings
 
 EVERY_MIN, MISSED = 2, 3

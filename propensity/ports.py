@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,9 @@ class ObjectStore(Protocol):
 
     def pieces(self, key: str) -> Iterator[bytes]:
         """One object some megabytes at a time. Raises NotFound where there is none."""
+
+    def open_at(self, key: str, version: str | None = None) -> BinaryIO:
+        """One object, or one version of it, to be read at any place. Raises NotFound."""
 
     def put_file(self, key: str, path: Path) -> None:
         """Write or replace one object with the content of a file, which is not held in memory."""

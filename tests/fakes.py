@@ -6,8 +6,9 @@ import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -80,6 +81,9 @@ class FakeObjectStore:
 
     def pieces(self, key: str) -> Iterator[bytes]:
         yield self.get(key)
+
+    def open_at(self, key: str, version: str | None = None) -> BinaryIO:
+        return BytesIO(self.get(key if version is None else f"{key}?version={version}"))
 
     def put_file(self, key: str, path: Path) -> None:
         self.put(key, path.read_bytes())

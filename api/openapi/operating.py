@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from api.openapi.operation import operation
 from api.openapi.parts import COUNT, FLAG, JSON, POSITION, TEXT, TIME, UUID_PATTERN, Json, array, nullable, one_of_texts, record, ref, said
 from api.openapi.responses import done
 
 ALERT_ID: Json = {"type": "string", "pattern": "^a-[0-9a-f]{12}$"}
 _VALUE = said("text where it is infinite or not a number", {"type": ["number", "string", "null"]})
-Operation = Callable[..., Json]
 
 
-def operating_paths(operation: Operation) -> Json:
+def operating_paths() -> Json:
     """Paths of alerts and flows."""
     wanted = {"name": "id", "in": "path", "required": True, "description": "an `alert_id`", "schema": ALERT_ID}
     chosen = {
@@ -47,7 +45,7 @@ def operating_paths(operation: Operation) -> Json:
                 parameters=[wanted],
             )
         },
-        "/v1/alerts/{id}/acknowledgements": {"post": _acknowledge(operation, wanted)},
+        "/v1/alerts/{id}/acknowledgements": {"post": _acknowledge(wanted)},
         "/v1/flows": {
             "get": operation(
                 ("GET", "/v1/flows"),
@@ -62,7 +60,7 @@ def operating_paths(operation: Operation) -> Json:
     }
 
 
-def _acknowledge(operation: Operation, wanted: Json) -> Json:
+def _acknowledge(wanted: Json) -> Json:
     note = {"note": said("what is being done about it", {"type": "string", "maxLength": 500})}
     body = {"type": "object", "properties": note, "additionalProperties": False}
     return operation(

@@ -44,7 +44,7 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
         found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
     names = list(campaigns)
-    by_kind = (_campaign_paths(names), _promotion_paths(names), list_paths(names), _record_paths(), operating_paths(operation))
+    by_kind = (_campaign_paths(names), _promotion_paths(names), list_paths(names), _record_paths(), operating_paths())
     return {**found, **{path: told for part in by_kind for path, told in part.items()}, **_operation_paths(), **page_paths(campaigns)}
 
 

@@ -85,7 +85,7 @@ def schemas() -> Json:
         "LiveModel": _live_model(),
         "ModelInFull": _model_in_full(),
         "Models": record({"campaign": TEXT, "models": array(_choice())}),
-        "Manifest": _manifest(),
+        **_manifest(),
         **promotion_schemas(),
         "PredictionRecord": _prediction_record(),
         "RowSchema": _row_schema(),
@@ -260,7 +260,7 @@ def _model_in_full() -> Json:
             "model": said("the one that was asked for", ref("LiveModel")),
             "live": said("the one that answers where a request names none", nullable(ref("LiveModel"))),
             "manifest": said("of the one that was asked for", ref("Manifest")),
-            "importance": mapping(SCORE, "share of the total gain per feature, largest first; sums to one"),
+            "importance": mapping(SCORE, "share of the trees' total gain per feature, largest first; sums to one, or empty"),
         }
     )
 
@@ -281,11 +281,14 @@ def _choice() -> Json:
 
 @cache
 def _manifest() -> Json:
-    """From the dataclass itself. Without the canary rows: those are customers."""
+    """From the dataclass itself and those within it. Without the canary rows: those are customers."""
     _, found = msgspec.json.schema_components([Manifest], ref_template="#/components/schemas/{name}")
-    derived: Json = found["Manifest"]
-    properties = {name: schema for name, schema in derived["properties"].items() if name != "canary"}
-    return {**record(properties), "description": "What the model's package says of itself."}
+    told = {name: str(derived["description"]).partition("\n")[0] for name, derived in found.items()}
+    del found["Manifest"]["properties"]["canary"]
+    for schema in [schema for derived in found.values() for schema in derived["properties"].values()]:
+        # What is left out of a package's file is said in a reply.
+        schema.pop("default", None)
+    return {name: {**record(derived["properties"]), "description": told[name]} for name, derived in found.items()}
 
 
 def _prediction_record() -> Json:
@@ -322,7 +325,7 @@ def _prediction_record() -> Json:
 
 
 def _lineage() -> Json:
-    manifest = _manifest()["properties"]
+    manifest = _manifest()["Manifest"]["properties"]
     names = ("snapshot_id", "code_version", "params", "rounds", "split", "trained_months", "trained_rows", "declaration_digest")
     return record({name: manifest[name] for name in names})
 

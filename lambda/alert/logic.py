@@ -105,7 +105,7 @@ def task_token(alert: Alert) -> str:
 
 
 def deployment_name(alert: Alert) -> str:
-    """Of the flow that retrains the campaign, as `flows.deployments` names it."""
+    """Of the flow that retrains the campaign, as `propensity.schedules` names it."""
     return f"{FLOW}-{alert.campaign}"
 
 

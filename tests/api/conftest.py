@@ -135,29 +135,28 @@ def rival() -> Model:
     return make_model(campaign("term-deposit"), seed=7)
 
 
+def build_world(*extra: Campaign) -> World:
+    """A service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
+    declared = {c.name: c for c in (campaign("term-deposit"), make_campaign(), *extra)}
+    database, store = FakeDatabase(), FakeObjectStore()
+    log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
+    outcomes = FakeOutcomeStore(log)
+    models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
+    api_keys, clock = FakeApiKeyStore(database), Clock()
+    keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
+    alerts, heartbeats = FakeAlertStore(database), FakeHeartbeatStore(database)
+    desk, stores = ListDesk(store, LocalSigner("", NOW.timestamp)), (database, keys, alerts, heartbeats)
+    services = Services(declared, models, log, outcomes, *stores, clock=lambda: NOW, panels=FakePanels(database), lists=desk)
+    app = watched(create_app(services), declared)
+    world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock, alerts, heartbeats)
+    world.key("operator", "operator")
+    return world
+
+
 @pytest.fixture(scope="session")
 def make_world() -> Callable[..., World]:
-    """Builds a service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
-
-    def build(*extra: Campaign) -> World:
-        declared = {c.name: c for c in (campaign("term-deposit"), make_campaign(), *extra)}
-        database, store = FakeDatabase(), FakeObjectStore()
-        log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
-        outcomes = FakeOutcomeStore(log)
-        models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
-        api_keys, clock = FakeApiKeyStore(database), Clock()
-        keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
-        desk = ListDesk(store, LocalSigner("", NOW.timestamp))
-        alerts, heartbeats = FakeAlertStore(database), FakeHeartbeatStore(database)
-        services = Services(
-            declared, models, log, outcomes, database, keys, alerts, heartbeats, clock=lambda: NOW, panels=FakePanels(database), lists=desk
-        )
-        app = watched(create_app(services), declared)
-        world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock, alerts, heartbeats)
-        world.key("operator", "operator")
-        return world
-
-    return build
+    """Builds a service."""
+    return build_world
 
 
 @pytest.fixture

@@ -349,7 +349,7 @@ def test_a_store_that_comes_back_is_waited_for(at: Platform) -> None:
             raise ObjectStoreUnavailable("not now")
         return Finished(state="done", finished_at=NOW)
 
-    assert list_job._patiently(work, slept.append).state == "done"
+    assert list_job.patiently(work, slept.append).state == "done"
     assert slept == [1.0, 5.0]
 
 

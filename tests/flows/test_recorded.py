@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from flows.deployments import platform_schedules, schedules
 from propensity.adapters import recorded as module
 from propensity.adapters.recorded import recorded
 from propensity.alerting import Alerting
 from propensity.errors import SettingsInvalid
 from propensity.flow_health import PLATFORM
 from propensity.recording import Run
+from propensity.schedules import platform_schedules, schedules
 from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 
 

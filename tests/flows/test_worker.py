@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from flows import worker
-from flows.deployments import platform_schedules, schedules
 from propensity.errors import SettingsInvalid
+from propensity.schedules import platform_schedules, schedules
 
 VARIABLES = {
     worker.CLUSTER: "arn:aws:ecs:eu-central-1:1:cluster/c",

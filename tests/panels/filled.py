@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from api.services import Services
 from api.telemetry import Telemetry
 from local.postgres_urls import DatabaseUrls
 from monitoring.job import monitor, performance
+from monitoring.window import log_rows
 from propensity.access import Role, new_key
 from propensity.adapters.alert_store import PostgresAlertStore
 from propensity.adapters.api_keys import PostgresApiKeyStore, open_key_store
@@ -193,7 +195,19 @@ def _watch(platform: Filled, database: Database, store: FolderStore, days: int) 
     for name in ("tiny", "second"):
         campaign = platform.campaigns[name]
         monitor(campaign, ledger=ledger, store=store, log=log, monitor_store=monitors, since=since, until=until)
-        performance(campaign, ledger=ledger, log=log, outcomes=platform.services.outcomes, monitor_store=monitors, since=since, until=until)
+        # Judged when all of them are mature.
+        now = until + timedelta(days=campaign.label.window_days + 1)
+        performance(
+            campaign,
+            ledger=ledger,
+            store=store,
+            outcomes=platform.services.outcomes,
+            monitor_store=monitors,
+            since=since,
+            until=until,
+            now=now,
+            rows=partial(log_rows, log),
+        )
     unused = platform.campaigns["unused"]
     monitor(unused, ledger=ledger, store=store, log=log, monitor_store=monitors, since=since, until=until)
     telemetry = Telemetry(platform.services.metrics.registry, PostgresPanels(database), every_s=60.0)

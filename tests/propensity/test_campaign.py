@@ -26,7 +26,9 @@ from propensity.campaign import (
 from propensity.challenge import Challenge, RollbackBound
 from propensity.errors import CampaignError
 from propensity.recipe import Choice, Constant, Draw, Lift, Recipe, Slope, Uniform
+from propensity.retraining import Retraining, Span
 from propensity.watch import Watch
+from propensity.zoo import Zoo
 from tests.builders import tiny_campaign
 
 DRAWS: dict[str, Draw] = {
@@ -194,6 +196,10 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"test_share": 0.25},
     {"unexpected_columns": "refuse"},
     {"retrain_cron": "0 4 5 * *"},
+    {"retraining": Retraining(every_days=31)},
+    {"retraining": Retraining(spans=(Span("age", 20, 60, 40, 10),))},
+    {"zoo": Zoo(candidates=("xgboost", "logistic"))},
+    {"zoo": Zoo(candidates=("xgboost",), search_trials=5)},
     {"recipe": recipe()},
     {"recipe": recipe(intercept=0.1)},
     {"recipe": recipe(draws=DRAWS | {"age": Constant(40)})},

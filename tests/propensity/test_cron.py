@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cronsim import CronSim
 
-from flows.deployments import platform_schedules, schedules
 from propensity.cron import parse_cron
 from propensity.errors import DataError
+from propensity.schedules import platform_schedules, schedules
 
 LINES = [
     *dict.fromkeys(one.cron for one in [*schedules(), *platform_schedules()]),

@@ -12,7 +12,7 @@ select at as time, campaign as metric, value from panels.monitor_metrics
 where campaign in ($campaign) and $__timeFilter(at) and kind = 'performance' and column_name is null and metric = '{metric}'
 order by at, campaign"""
 # Outcomes of the predictions of the span, whenever they came in.
-_KNOWN = """campaign in ($campaign) and status = 'recorded' and since >= $__timeFrom() and predicted_on >= $__timeFrom()
+_KNOWN = """campaign in ($campaign) and since >= $__timeFrom() and predicted_on >= $__timeFrom()
         and predicted_on <= $__timeTo()"""
 CALIBRATION_GAP = Panel(
     key="calibration-gap",
@@ -33,7 +33,7 @@ with made as (
     select date_trunc('day', since, 'UTC') as day, campaign, sum(predictions) as predictions
     from panels.predictions where campaign in ($campaign) and $__timeFilter(since) group by 1, 2
 ), known as (
-    select predicted_on, campaign, sum(outcomes) as outcomes from panels.outcomes
+    select predicted_on, campaign, sum(known) as outcomes from panels.outcomes
     where {_KNOWN} group by 1, 2
 )
 select day as time, made.campaign as metric, (coalesce(outcomes, 0) / predictions)::float8 as value
@@ -49,8 +49,8 @@ CONVERSION = Panel(
     sql=f"""
 select predicted_on::timestamp at time zone 'UTC' as time,
     campaign || case when contact then ', to be contacted' else ', others' end as metric,
-    (sum(conversions) / sum(outcomes))::float8 as value
-from panels.outcomes where {_KNOWN} group by 1, 2 order by 1, 2""",
+    (sum(conversions) / sum(known))::float8 as value
+from panels.outcomes where {_KNOWN} group by 1, 2 having sum(known) > 0 order by 1, 2""",
 )
 CALIBRATION = Panel(
     key="calibration",
@@ -69,9 +69,9 @@ CALIBRATION = Panel(
     ),
     sql=f"""
 select campaign, to_char(score_tenth / 10.0, 'FM0.0') || ' to ' || to_char((score_tenth + 1) / 10.0, 'FM0.0') as score,
-    sum(outcomes)::bigint as outcomes, sum(conversions)::bigint as yes, sum(score_sum) / sum(outcomes) as mean_score,
-    (sum(conversions) / sum(outcomes))::float8 as share_of_yes
-from panels.outcomes where {_KNOWN} group by campaign, score_tenth order by campaign, score_tenth""",
+    sum(known)::bigint as outcomes, sum(conversions)::bigint as yes, sum(score_sum) / sum(known) as mean_score,
+    (sum(conversions) / sum(known))::float8 as share_of_yes
+from panels.outcomes where {_KNOWN} group by campaign, score_tenth having sum(known) > 0 order by campaign, score_tenth""",
 )
 
 

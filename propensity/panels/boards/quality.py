@@ -33,8 +33,8 @@ where metric = 'missing_share' and column_name is not null and value > 0 order b
 OUTCOMES = Panel(
     key="outcomes",
     title="Outcomes over time",
-    says="Outcomes taken in, by what became of them. Unmatched: no such prediction. Contradicting: another answer than the first, "
-    "which stands.",
+    says="Outcomes taken in, by what became of them at once. Unmatched: no such prediction yet; found later, it is told once more as what "
+    "it became. Contradicting: another answer than one that was told before.",
     kind=Kind.BARS,
     unit=Unit.COUNT,
     sql="""

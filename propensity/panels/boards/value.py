@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from propensity.campaign import Campaign
 from propensity.panels.definition import Board, Column, Kind, Panel, Unit
 
-_KNOWN = """campaign in ($campaign) and status = 'recorded' and contact and since >= $__timeFrom() and predicted_on >= $__timeFrom()
+_KNOWN = """campaign in ($campaign) and contact and since >= $__timeFrom() and predicted_on >= $__timeFrom()
         and predicted_on <= $__timeTo()"""
 
 
@@ -48,7 +48,7 @@ def _known(economics: str) -> Panel:
         unit=Unit.MONEY,
         sql=f"""
 {economics}
-select campaign || ', ' || currency as metric, sum(conversions * worth - outcomes * cost)::float8 as value
+select campaign || ', ' || currency as metric, sum(conversions * worth - known * cost)::float8 as value
 from panels.outcomes join economics using (campaign)
 where {_KNOWN} group by 1 order by 1""",
     )
@@ -80,7 +80,7 @@ def _more(economics: str) -> tuple[Panel, ...]:
         sql=f"""
 {economics}
 select predicted_on::timestamp at time zone 'UTC' as time, campaign || ', ' || currency as metric,
-    sum(conversions * worth - outcomes * cost)::float8 as value
+    sum(conversions * worth - known * cost)::float8 as value
 from panels.outcomes join economics using (campaign)
 where {_KNOWN} group by 1, 2 order by 1, 2""",
     )
@@ -108,7 +108,7 @@ where {_KNOWN} group by 1, 2 order by 1, 2""",
     select campaign, sum(contacts)::bigint as contacts, sum(contact_score_sum) as score_sum from panels.predictions
     where campaign in ($campaign) and $__timeFilter(since) group by 1
 ), told as (
-    select campaign, sum(outcomes)::bigint as outcomes, sum(conversions)::bigint as conversions, sum(score_sum) as score_sum
+    select campaign, sum(known)::bigint as outcomes, sum(conversions)::bigint as conversions, sum(score_sum) as score_sum
     from panels.outcomes where {_KNOWN} group by 1
 )
 select campaign, currency, coalesce(contacts, 0) as to_be_contacted, coalesce(contacts, 0) * cost as cost,

@@ -40,9 +40,13 @@ create table outcome_hour (
     contact boolean,
     score_tenth integer,
     outcomes bigint not null,
+    known bigint not null,
     conversions bigint not null,
     score_sum float8 not null
 );
+comment on column outcome_hour.outcomes is 'as many as came in';
+comment on column outcome_hour.known is
+    'how many more labels are known; below zero where some were withdrawn. conversions and score_sum are of these';
 create index outcome_hour_by_time on outcome_hour (campaign, since);
 -- One row: hours before it are counted.
 create table counted_until (
@@ -102,28 +106,43 @@ select since, campaign, model_version, count(*) as requests, sum(received)::bigi
     sum(answered)::bigint as predictions, sum(contacts)::bigint as contacts, sum(score_sum) as score_sum,
     sum(contact_score_sum) as contact_score_sum, array[{tenths}]::bigint[] as score_tenths
 from prediction_counts where {where} group by since, campaign, model_version"""
+# What an outcome changes in what is known: one that counts in place of an earlier one takes that back. So sums over any span are right at
+# its end, whatever was corrected later.
+_TOLD = """
+select o.request_id, date_trunc('hour', o.received_at, 'UTC') as since, o.campaign, o.status, o.position,
+    case when o.counts then (o.label is not null)::integer - (coalesce(was.label is not null, false))::integer else 0 end as known,
+    case when o.counts then coalesce(o.label, false)::integer - coalesce(was.label, false)::integer else 0 end as conversion
+from outcome as o left join lateral (
+    select b.label from outcome as b
+    where o.counts and o.status <> 'recorded' and b.request_id = o.request_id and b.position = o.position
+        and b.request_id is not null and b.status <> 'duplicate' and b.counts and b.id < o.id
+    order by b.id desc limit 1
+) as was on true
+where {where}"""
 # By request, and without a join of what unnest gives: the planner cannot know how many rows that is, and would compare each with each.
 # Nor does it know how little is not counted yet: left to itself, it reads the whole log for it; offset 0 makes it look up each request.
-_COUNT_OUTCOMES = """
+_COUNT_OUTCOMES = f"""
 select o.since, o.campaign, o.status, date_trunc('day', r.received_at, 'UTC')::date as predicted_on, x.contact,
-    least(9, floor(10 * x.score))::integer as score_tenth, sum(x.outcomes)::bigint as outcomes, sum(x.conversions)::bigint as conversions,
-    coalesce(sum(x.score * x.outcomes), 0) as score_sum
+    least(9, floor(10 * x.score))::integer as score_tenth, sum(x.outcomes)::bigint as outcomes, sum(x.known)::bigint as known,
+    sum(x.conversions)::bigint as conversions, coalesce(sum(x.score * x.known), 0) as score_sum
 from (
-    select request_id, date_trunc('hour', received_at, 'UTC') as since, campaign, status, array_agg(position) as positions,
-        array_agg(label) as labels
-    from outcome where {where} group by request_id, date_trunc('hour', received_at, 'UTC'), campaign, status
+    select request_id, since, campaign, status, array_agg(position) as positions, array_agg(known) as known,
+        array_agg(conversion) as conversions
+    from ({_TOLD}) as told group by request_id, since, campaign, status
 ) as o
 left join lateral (
     select received_at, scores, contact from prediction_request where request_id = o.request_id offset 0
 ) as r on true
 cross join lateral (
-    select max(u.score) as score, bool_or(u.contact) as contact, count(u.label) as outcomes, count(*) filter (where u.label) as conversions
+    select max(u.score) as score, bool_or(u.contact) as contact, sum(u.told) as outcomes, sum(u.known) as known,
+        sum(u.conversion) as conversions
     from (
-        select p.position, p.score, p.contact, null::boolean as label
+        select p.position, p.score, p.contact, 0 as told, 0 as known, 0 as conversion
         from unnest(r.scores, r.contact) with ordinality as p (score, contact, position)
         union all
-        select a.position, null, null, a.label from unnest(o.positions, o.labels) as a (position, label)
-    ) as u group by u.position having count(u.label) > 0
+        select a.position, null, null, 1, a.known, a.conversion
+        from unnest(o.positions, o.known, o.conversions) as a (position, known, conversion)
+    ) as u group by u.position having sum(u.told) > 0
 ) as x
 group by o.since, o.campaign, o.status, predicted_on, x.contact, score_tenth"""
 _TENTHS = ", ".join(f"sum(score_tenths[{n}])" for n in range(1, 11))
@@ -136,10 +155,10 @@ union all
 {_COUNT_PREDICTIONS.format(tenths=_TENTHS, where=_UNCOUNTED)};
 
 create view panels.outcomes as
-select since, campaign, status, predicted_on, contact, score_tenth, outcomes, conversions, score_sum
+select since, campaign, status, predicted_on, contact, score_tenth, outcomes, known, conversions, score_sum
 from outcome_hour where since < (select until from counted_until)
 union all
-{_COUNT_OUTCOMES.format(where=_UNCOUNTED)};
+{_COUNT_OUTCOMES.format(where="o." + _UNCOUNTED)};
 
 -- A window may end in the future: what is told of it is told of the present.
 create view panels.monitor_runs as
@@ -213,8 +232,8 @@ begin
     insert into prediction_hour (since, campaign, model_version, {_SUMS})
     {_COUNT_PREDICTIONS.format(tenths=_TENTHS, where="received_at >= first and received_at < upto")};
     delete from outcome_hour where since >= first and since < upto;
-    insert into outcome_hour
-    {_COUNT_OUTCOMES.format(where="received_at >= first and received_at < upto")};
+    insert into outcome_hour (since, campaign, status, predicted_on, contact, score_tenth, outcomes, known, conversions, score_sum)
+    {_COUNT_OUTCOMES.format(where="o.received_at >= first and o.received_at < upto")};
     update counted_until set until = upto;
     return upto < final;
 end $$;

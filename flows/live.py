@@ -1,4 +1,4 @@
-"""The live model that a list is scored with, and what is said of a scored list. Needs no orchestrator, which takes seconds to import."""
+"""What every scoring job begins and ends with. Without an orchestrator: a job on Spark has none."""
 
 from __future__ import annotations
 
