@@ -105,7 +105,7 @@ def _write_parquet(header: Sequence[str], rows: Iterator[list[str]], out: IO[byt
     from arro3.core import Array, DataType, RecordBatch, RecordBatchReader, Schema
     from arro3.io import write_parquet
 
-    types = {int: DataType.int64(), float: DataType.float64(), None: DataType.utf8()}
+    types: dict[type | None, Any] = {int: DataType.int64(), float: DataType.float64(), None: DataType.utf8()}
     kinds = [NUMBERS.get(name) for name in header]
 
     def batch(chunk: Sequence[Sequence[str]]) -> RecordBatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from api.pages import LISTS, texts
 from api.pages.layout import page
 from api.pages.list_state import Shown, newest, shown_of, state_of
 from api.pages.session import TOKEN
-from api.pages.sheet import ROWS_SHOWN, Curves, best_of, decided_rows, first_issues, first_rows
+from api.pages.sheet import ROWS_SHOWN, Curves, Stop, best_of, decided_rows, first_issues, first_rows
 from api.pages.sign_in import form
 from api.pages.words import money, share
 from api.replies import json_reply
@@ -27,7 +28,7 @@ from propensity.errors import DataError, Malformed, NotFound, UnsupportedMedia
 from propensity.list_columns import Understood, agreed, taken, understand
 from propensity.list_service import NewList
 from propensity.list_state import DRAFT, ERRORS, RESULT, UPLOAD, ListId, ListRecord, ListState
-from propensity.sheet_formats import SHEETS, parse_format
+from propensity.sheet_formats import SHEETS, Keep, parse_format
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -134,7 +135,7 @@ def get_sheet(services: Services, wanted_list: str) -> Response:
     record = _done(services, wanted_list)
     kind = parse_format(request.args.get("format"))
     which = request.args.get("rows", "all")
-    keep = {"all": None, "decided": decided_rows}.get(which)
+    keep: Keep | None = decided_rows if which == "decided" else None
     if which == "best":
         text = request.args.get("contacts", "")
         if not (text.isascii() and text.isdigit() and len(text) <= 10):
@@ -253,7 +254,7 @@ def _result(services: Services, record: ListRecord, shown: Shown) -> Response:
     )
 
 
-def _points(stops: Any) -> dict[str, Any]:
+def _points(stops: Sequence[Stop]) -> dict[str, Any]:
     """The curve as a path in a square of 1,000 by 1,000, and where its parts are."""
     low, high = min(0.0, *(s.profit for s in stops)), max(s.profit for s in stops)
     # What everyone would lose must not press the gain flat: what lies deeper leaves the picture at its lower edge.

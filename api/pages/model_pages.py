@@ -74,8 +74,8 @@ def _decide(services: Services, campaign: str, sent: Mapping[str, str]) -> None:
     ledger, who, reason = services.models.ledger, g.caller.name, sent.get("reason", "").strip()
     declared = services.campaign(campaign)
 
-    def check(digest: str) -> object:
-        return services.models.verify(declared, digest)
+    def check(digest: str) -> None:
+        services.models.verify(declared, digest)
 
     match sent.get("decision"):
         case "approve":

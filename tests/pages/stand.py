@@ -96,8 +96,12 @@ def stand(urls: DatabaseUrls, folder: Path) -> Iterator[Stand]:
         sessions=Sessions("a secret that is long enough for any session"),
         lists=ListDesk(store, LocalSigner("a secret of this test alone, long enough", lambda: datetime.now(UTC).timestamp())),
     )
-    addresses = {"database_url": SecretStr(urls.app_url), "mlflow_url": SecretStr(urls.mlflow_url), "store_url": store.root.as_uri()}
-    settings = Settings(home=folder / "home", **addresses)
+    settings = Settings(
+        home=folder / "home",
+        database_url=SecretStr(urls.app_url),
+        mlflow_url=SecretStr(urls.mlflow_url),
+        store_url=store.root.as_uri(),
+    )
     platform = open_platform(settings)
     stopped = threading.Event()
     thread = threading.Thread(target=watch, args=(platform, stopped), kwargs={"now": lambda: datetime.now(UTC)})

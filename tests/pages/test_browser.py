@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Download, Page, expect
+from playwright.sync_api import Browser, Download, FilePayload, Page, expect
 
 from propensity.campaigns import campaign
 from propensity.synthetic import generate
@@ -77,9 +77,13 @@ def as_file(rows: list[dict[str, object]], names: dict[str, str], delimiter: str
     return (mark + text.getvalue()).encode()
 
 
+def payload(data: bytes) -> FilePayload:
+    return {"name": "october.csv", "mimeType": "text/csv", "buffer": data}
+
+
 def drop(page: Page, address: str, data: bytes) -> None:
     page.goto(f"{address}/lists/new")
-    page.get_by_label("The list").set_input_files(files=[{"name": "october.csv", "mimeType": "text/csv", "buffer": data}])
+    page.get_by_label("The list").set_input_files(payload(data))
     page.get_by_role("button", name="Look at the file").click()
 
 
@@ -198,7 +202,7 @@ def test_without_scripts_and_by_keyboard_alone(browser: Browser, platform: Stand
         page.keyboard.type(platform.keys["marketing"])
         page.keyboard.press("Enter")
         page.wait_for_url("**/lists/new")
-        page.get_by_label("The list").set_input_files(files=[{"name": "x.csv", "mimeType": "text/csv", "buffer": as_file(rows, {})}])
+        page.get_by_label("The list").set_input_files(payload(as_file(rows, {})))
         page.get_by_label("The list").focus()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")

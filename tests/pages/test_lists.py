@@ -49,7 +49,7 @@ def done(client: Any, list_id: str) -> Any:
 
 
 def logged(platform: Stand, list_id: str) -> list[str]:
-    with platform.services.database.statement() as cursor:
+    with platform.platform.database.statement() as cursor:
         rows = cursor.execute("select request_id::text from prediction_request where source = %s", (f"list:{list_id}",)).fetchall()
     return [name for (row,) in rows for name in platform.services.log.request(row).customer_ids]
 

@@ -12,7 +12,7 @@ import pytest
 
 from propensity import xlsx
 from propensity.errors import Malformed
-from propensity.lists.results import CALL_SHEET
+from propensity.callsheet import CALL_SHEET
 from propensity.sheet_formats import parse_format, write_sheet
 from propensity.xlsx import write_xlsx
 
