@@ -14,7 +14,9 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
+from propensity.contact_policy import ContactPolicy
 from propensity.errors import CampaignError
+from propensity.holdout import Holdout
 from propensity.outcome_rules import AbsentMeans, Contradictions, OutcomeRules
 from propensity.recipe import Lift, Recipe
 
@@ -242,6 +244,8 @@ class Campaign:
     unexpected_columns: Literal["ignore", "refuse"] = "ignore"
     retrain_cron: str = "0 3 5 * *"
     recipe: Recipe | None = None
+    contact_policy: ContactPolicy | None = None
+    holdout: Holdout | None = None
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -305,8 +309,16 @@ def _problems(c: Campaign) -> Iterator[str]:
     yield from _bound_problems(c)
     yield from _policy_problems(c.policy)
     yield from _calendar_problems(c)
+    yield from _contact_problems(c)
     if c.recipe is not None:
         yield from _recipe_problems(c, c.recipe)
+
+
+def _contact_problems(c: Campaign) -> Iterator[str]:
+    yield from () if c.contact_policy is None else c.contact_policy.problems()
+    yield from () if c.holdout is None else c.holdout.problems()
+    if c.holdout is not None and c.label.absent_means == "negative_if_contacted":
+        yield "a holdout is measured by the outcomes of customers who are not contacted, but the label's absent_means says they are unknown"
 
 
 def _excluded_problems(c: Campaign) -> Iterator[str]:
