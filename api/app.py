@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api import campaigns, docs_page, media, operations, outcomes, predictions, problems, records
+from api import campaigns, docs_page, erasures, lift, media, operations, outcomes, predictions, problems, records, suppressions
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
@@ -31,6 +31,12 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/v1/campaigns/<campaign>/model", campaigns.get_model),
     ("GET", "/v1/campaigns/<campaign>/models", campaigns.list_models),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
+    ("GET", "/v1/campaigns/<campaign>/lift", lift.get_lift),
+    ("POST", "/v1/suppressions", suppressions.post_suppressions),
+    ("DELETE", "/v1/suppressions", suppressions.delete_suppressions),
+    ("GET", "/v1/suppressions", suppressions.get_suppressions),
+    ("POST", "/v1/erasures", erasures.post_erasures),
+    ("GET", "/v1/erasures/<wanted>", erasures.get_erasure),
     ("GET", "/v1/caller", operations.get_caller),
     ("GET", "/livez", operations.livez),
     ("GET", "/startupz", operations.startupz),
@@ -91,7 +97,10 @@ def _end(services: Services, reply: Response) -> Response:
 
 
 def _access(services: Services, known: Mapping[str, Any], status: int, seconds: float) -> dict[str, Any]:
-    """What the access log says of a request. ``campaign``, ``model``, ``code`` and ``client_request_id`` only where there is one."""
+    """What the access log says of a request.
+
+    ``campaign``, ``model``, ``code``, ``excluded`` (rows by reason) and ``client_request_id`` only where there is one.
+    """
     asked = request._get_current_object()  # type: ignore[attr-defined]
     fields = {
         "event": "request",
@@ -108,7 +117,7 @@ def _access(services: Services, known: Mapping[str, Any], status: int, seconds: 
     }
     if asked.view_args and (campaign := asked.view_args.get("campaign")) in services.campaigns:
         fields["campaign"] = campaign
-    for name in ("model", "code"):
+    for name in ("model", "code", "excluded"):
         if name in known:
             fields[name] = known[name]
     theirs = asked.environ.get("HTTP_X_REQUEST_ID")

@@ -19,6 +19,8 @@ from api.rows import ListReader
 from api.tracing import Tracing
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
+from propensity.gate import ContactGate
+from propensity.gate_ports import ArmStore, ErasureStore, SuppressionStore
 from propensity.ports import OutcomeStore, PredictionLog
 
 
@@ -98,6 +100,16 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class GateServices:
+    """The contact gate, and the stores behind it that routes show and change."""
+
+    gate: ContactGate
+    suppressions: SuppressionStore
+    arms: ArmStore
+    erasures: ErasureStore
+
+
+@dataclass(frozen=True)
 class Services:
     """What a request needs. Tests put fakes in the place of stores, and a fixed clock.
 
@@ -111,6 +123,8 @@ class Services:
         The Postgres behind both, for ``/readyz``.
     keys : ApiKeys
         Who may call.
+    gate : GateServices
+        Who may be contacted.
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
     started : Event
@@ -129,6 +143,7 @@ class Services:
     outcomes: OutcomeStore
     database: Pingable
     keys: ApiKeys
+    gate: GateServices
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = field(default_factory=RandomIds)
     draining: threading.Event = field(default_factory=threading.Event)

@@ -59,6 +59,7 @@ ANYBODY = Access(frozenset(Role), public=True)
 EVERY_ROLE = Access(frozenset(Role))
 SENDERS = Access(frozenset({Role.MARKETING, Role.OPERATOR}))
 OVERSEERS = Access(frozenset({Role.OPERATOR, Role.AUDITOR}))
+OPERATORS = Access(frozenset({Role.OPERATOR}))
 NOBODY = Access(frozenset())
 
 # The one table: the service enforces it, its description derives from it. A route that is not in it is closed to everybody.
@@ -74,6 +75,13 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/v1/campaigns/{}/model"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/models"): EVERY_ROLE,
         ("GET", "/v1/predictions/{}"): EVERY_ROLE,
+        ("GET", "/v1/campaigns/{}/lift"): EVERY_ROLE,
+        # Whoever hears an objection records it; lifting one is a decision.
+        ("POST", "/v1/suppressions"): SENDERS,
+        ("DELETE", "/v1/suppressions"): OPERATORS,
+        ("GET", "/v1/suppressions"): OVERSEERS,
+        ("POST", "/v1/erasures"): OPERATORS,
+        ("GET", "/v1/erasures/{}"): OVERSEERS,
         ("GET", "/v1/caller"): EVERY_ROLE,
         ("GET", "/metrics"): OVERSEERS,
         ("GET", "/"): ANYBODY,

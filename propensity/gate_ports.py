@@ -72,7 +72,14 @@ class SuppressionStore(Protocol):
         """What the hashes of erased customers are made with."""
 
     def add(
-        self, customer_ids: Sequence[str], *, campaign: str | None, action: Literal["add", "lift"], reason: str, note: str | None, actor: str
+        self,
+        customer_ids: Sequence[str],
+        *,
+        campaign: str | None,
+        action: Literal["add", "lift"],
+        reason: str,
+        note: str | None,
+        actor: str,
     ) -> int:
         """Append one row per customer, all or none; the id of the newest."""
 
@@ -105,7 +112,7 @@ class ContactStore(Protocol):
     def contacted(self, campaign: str, customer_keys: Sequence[str], *, within_days: int, longest_days: int) -> Contacted:
         """What is known of these customers, by Postgres' day (UTC)."""
 
-    def export(self, request_id: str, received_campaign: str, record: GateRecord) -> None:
+    def export(self, request_id: str, campaign: str, record: GateRecord) -> None:
         """Keep what was found at the export of a logged request: late exclusions and the contacts. Doing it again adds no contact day."""
 
 
@@ -167,4 +174,3 @@ class ErasureStore(Protocol):
 
     def receipt(self, erasure_id: str) -> Erased | None:
         """What an erasure did; None where there is none of that id."""
-

@@ -1,7 +1,7 @@
 """The control group of a campaign: declared, and drawn by a keyed hash. Standard library only.
 
-A customer's arm depends on the secret, the campaign and the customer alone: the same in every retry, process and machine, and nobody without
-the secret can tell or choose it. Only customers whom the policy would contact are randomised (intention to treat).
+A customer's arm depends on the secret, the campaign and the customer alone: it is the same in every retry, process and machine, and nobody
+without the secret can tell or choose it. Only customers whom the policy would contact are randomised (intention to treat).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -45,6 +46,9 @@ class Settings(BaseSettings):
         Base address of an OpenTelemetry collector that takes OTLP over HTTP, ``http://127.0.0.1:4318``; empty for no traces.
     alerts_topic_arn : str
         SNS topic that monitoring tells of drift and of a model that does worse; empty: it is told in the log and the tables alone.
+    holdout_keys : SecretStr
+        Secrets of control groups by name, a JSON object: ``{"spring-2026": "..."}``. The same on every machine, and never changed under
+        its name: the control group would be another.
     """
 
     model_config = SettingsConfigDict(
@@ -67,6 +71,20 @@ class Settings(BaseSettings):
     reload_s: float = 1.0
     otlp_endpoint: str = ""
     alerts_topic_arn: str = ""
+    holdout_keys: SecretStr = SecretStr("")
+
+    @property
+    def holdout_secrets(self) -> dict[str, bytes]:
+        """Secrets of control groups by name. Raises SettingsInvalid."""
+        text = self.holdout_keys.get_secret_value()
+        try:
+            sent = json.loads(text) if text else {}
+        except ValueError:
+            sent = None
+        if not isinstance(sent, dict) or not all(isinstance(secret, str) for secret in sent.values()):
+            # Without the cause: it quotes the text.
+            raise SettingsInvalid('PROPENSITY_HOLDOUT_KEYS must be a JSON object of names and secrets: {"spring-2026": "..."}') from None
+        return {name: secret.encode() for name, secret in sent.items()}
 
 
 def read_settings() -> Settings:

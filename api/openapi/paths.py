@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from api.openapi import examples
+from api.openapi import examples, gate
 from api.openapi.parts import CSV, HTML, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
 from api.openapi.requests import REPLY_FORMATS, model_parameter, outcomes_body, prediction_parameters, predictions_body
 from api.openapi.responses import done, refusals
@@ -17,6 +17,7 @@ TAGS = {
     "Scoring": "Post customers, get back whom to contact; report later what happened.",
     "Campaigns": "What can be posted, what it is worth, which model answers.",
     "Records": "What was asked and answered, and why.",
+    "Contact": "Whom nobody may contact, whom to forget, and what contacting brought.",
     "Operation": "Health, metrics and this description.",
 }
 CONTRADICTIONS = {
@@ -38,7 +39,7 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
     for name, campaign in campaigns.items():
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
         found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
-    return {**found, **_campaign_paths(list(campaigns)), **_record_paths(), **_operation_paths()}
+    return {**found, **_campaign_paths(list(campaigns)), **_record_paths(), **gate.paths(_operation, list(campaigns)), **_operation_paths()}
 
 
 def _post_predictions(name: str, campaign: Campaign) -> Json:
@@ -62,7 +63,7 @@ def _post_predictions(name: str, campaign: Campaign) -> Json:
         f"{campaign.question} Rows that cannot be used are named under `errors`; the others are scored. Two rows of one customer get a "
         "prediction each. What was answered is in the log: a reply is committed before it is sent. The `Accept` header chooses the format.",
         {"200": done("Scored and logged", replies, "Idempotent-Replay")},
-        (400, 404, 406, 409, 413, 415, 422, 503),
+        (400, 404, 406, 409, 410, 413, 415, 422, 503),
         parameters=prediction_parameters(),
         requestBody=predictions_body(name, campaign),
     )

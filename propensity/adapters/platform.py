@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
+from propensity.adapters.contacts import PostgresContactStore
 from propensity.adapters.database import Database
+from propensity.adapters.erasures import PostgresErasureStore
 from propensity.adapters.mlflow_registry import MlflowRegistry
 from propensity.adapters.monitor_runs import PostgresMonitorStore
 from propensity.adapters.object_store import open_store
@@ -13,7 +15,11 @@ from propensity.adapters.outcomes import PostgresOutcomeStore
 from propensity.adapters.periods import PostgresPeriodStore
 from propensity.adapters.prediction_log import PostgresPredictionLog
 from propensity.adapters.promotions import PostgresPromotionLedger
+from propensity.adapters.suppressions import PostgresSuppressionStore
+from propensity.campaigns import all_campaigns
 from propensity.errors import SettingsInvalid
+from propensity.gate import ContactGate, open_gate
+from propensity.gate_ports import ErasureStore, SuppressionStore
 from propensity.ports import ModelRegistry, MonitorStore, ObjectStore, OutcomeStore, PeriodStore, PredictionLog, PromotionLedger
 from propensity.settings import Settings, read_settings
 
@@ -31,6 +37,14 @@ class Platform:
     monitors: MonitorStore
     periods: PeriodStore
     registry: ModelRegistry
+    suppressions: SuppressionStore
+    contacts: PostgresContactStore
+    erasures: ErasureStore
+
+    @cached_property
+    def gate(self) -> ContactGate:
+        """The contact gate, with nothing remembered. Raises SettingsInvalid where the secret of a declared holdout is missing."""
+        return open_gate(all_campaigns(), self.suppressions, self.contacts, self.settings.holdout_secrets)
 
 
 def open_platform(settings: Settings) -> Platform:
@@ -49,6 +63,9 @@ def open_platform(settings: Settings) -> Platform:
         monitors=PostgresMonitorStore(database),
         periods=PostgresPeriodStore(database),
         registry=MlflowRegistry(settings.mlflow_url.get_secret_value(), settings.mlflow_artifacts),
+        suppressions=PostgresSuppressionStore(database),
+        contacts=PostgresContactStore(database),
+        erasures=PostgresErasureStore(database),
     )
 
 

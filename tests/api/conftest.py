@@ -12,16 +12,18 @@ from flask import Flask
 from api.app import create_app
 from api.auth import ApiKeys
 from api.models import LiveModels
-from api.services import Services
+from api.services import GateServices, Services
 from propensity.access import Role, new_key
 from propensity.adapters.first_parse import FirstParse
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
+from propensity.gate import open_gate
 from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
-from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+from tests.fake_gate import SECRETS, FakeErasureStore, FakeSuppressionStore, GatedLog
+from tests.fakes import FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePromotionLedger
 
 
 @dataclass
@@ -45,7 +47,7 @@ class World:
     campaigns: dict[str, Campaign]
     database: FakeDatabase
     store: FakeObjectStore
-    log: FakePredictionLog
+    log: GatedLog
     outcomes: FakeOutcomeStore
     ledger: FakePromotionLedger
     models: LiveModels
@@ -128,12 +130,14 @@ def make_world() -> Callable[..., World]:
     def build(*extra: Campaign) -> World:
         declared = {c.name: c for c in (campaign("term-deposit"), make_campaign(), *extra)}
         database, store = FakeDatabase(), FakeObjectStore()
-        log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
+        suppressions = FakeSuppressionStore(database)
+        log, ledger = GatedLog(database, suppressions), FakePromotionLedger(database)
         outcomes = FakeOutcomeStore(log)
         models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
         api_keys, clock = FakeApiKeyStore(database), Clock()
         keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
-        services = Services(declared, models, log, outcomes, database, keys, clock=lambda: NOW)
+        gate = GateServices(open_gate(declared, suppressions, log.contacts, SECRETS), suppressions, log.contacts, FakeErasureStore(log))
+        services = Services(declared, models, log, outcomes, database, keys, gate, clock=lambda: database.now)
         app = watched(create_app(services), declared)
         world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock)
         world.key("operator", "operator")

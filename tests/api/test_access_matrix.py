@@ -26,6 +26,12 @@ WHO: dict[tuple[str, str], set[Any]] = {
     ("GET", "/v1/campaigns/<campaign>/model"): ALL,
     ("GET", "/v1/campaigns/<campaign>/models"): ALL,
     ("GET", "/v1/predictions/<wanted>"): ALL,
+    ("GET", "/v1/campaigns/<campaign>/lift"): ALL,
+    ("POST", "/v1/suppressions"): SENDERS,
+    ("DELETE", "/v1/suppressions"): {Role.OPERATOR},
+    ("GET", "/v1/suppressions"): OVERSEERS,
+    ("POST", "/v1/erasures"): {Role.OPERATOR},
+    ("GET", "/v1/erasures/<wanted>"): OVERSEERS,
     ("GET", "/v1/caller"): ALL,
     ("GET", "/metrics"): OVERSEERS,
     ("GET", "/"): PUBLIC,
@@ -133,8 +139,8 @@ def test_who_may_do_what(matrix: World, who: str) -> None:
         elif rule == "/v1/predictions/<wanted>" and who == Role.MARKETING and method != "OPTIONS":
             expected = {404}
         else:
-            # A POST without a body is refused by the route itself: it was let in.
-            expected = {400, 415, 422} if method == "POST" else {200}
+            # A POST without a body is refused by the route itself: it was let in. There is no erasure of the id of a prediction.
+            expected = {400, 415, 422} if method in ("POST", "DELETE") else {404} if "erasures" in rule and method != "OPTIONS" else {200}
         if reply.status_code not in expected:
             wrong.append((method, rule, reply.status_code, expected))
         if reply.status_code == 401:

@@ -25,7 +25,8 @@ create table suppression (
     created_at timestamptz not null default now()
 );
 create index suppression_by_customer on suppression (customer_key, campaign, id desc);
-comment on column suppression.customer_key is 'what ids of one customer have in common (propensity/customer_key.py); once erased, its salted hash';
+comment on column suppression.customer_key is
+    'what ids of one customer have in common (propensity/customer_key.py); once erased, its salted hash';
 comment on column suppression.customer_id is 'as it was sent; null once erased';
 comment on column suppression.campaign is 'null: every campaign. The newest row of a customer and a campaign is what holds';
 
@@ -98,7 +99,8 @@ create table erasure (
     created_at timestamptz not null default now()
 );
 create index erasure_by_id on erasure (erasure_id);
-comment on table erasure is 'receipts: what was erased of one customer, in which part of the log; written by the functions that erase, by nobody else';
+comment on table erasure is
+    'receipts: what was erased of one customer, in which part of the log; written by the functions that erase, by nobody else';
 
 -- Blanks the values of one row in features packed as propensity/adapters/packing.py says. A column that is stored once for all rows stays:
 -- it says of this customer what it says of every other one of the request.
