@@ -164,8 +164,8 @@ begin
         seen := seen || found_request.request_id;
     end loop;
     if cardinality(seen) > 0 then
-        -- A stored reply names its customers; that of a list is empty (a few bytes once packed).
-        update public.idempotency_key set reply = '' where request_id = any(seen) and octet_length(reply) > 32;
+        -- A stored reply names its customers; that of a list is empty (9 bytes once packed).
+        update public.idempotency_key set reply = '' where request_id = any(seen) and octet_length(reply) > 16;
         get diagnostics answered_before = row_count;
         insert into public.erasure (erasure_id, since, until, customer_hash, requests, predictions, replies, outcomes, suppressions,
             contacts, actor, reason)
