@@ -25,6 +25,7 @@ from propensity.errors import ChecksumMismatch, DataError, NotFound, PropensityE
 from propensity.list_state import (
     CLAIM,
     ERRORS,
+    EXCLUDED,
     FINISHED,
     FORMATS,
     MANIFEST,
@@ -48,8 +49,8 @@ from propensity.list_state import (
 )
 from propensity.lists.chunks import ListFile
 from propensity.lists.files import open_list
-from propensity.lists.results import write_errors
-from propensity.lists.run import score_file
+from propensity.lists.results import write_errors, write_excluded
+from propensity.lists.run import excluded_path, score_file
 from propensity.lists.scorer import LogTo
 from propensity.model import Model, load_package
 from propensity.retry import DELAYS_S
@@ -58,6 +59,7 @@ from propensity.retry import DELAYS_S
 STALE_S = 3600.0
 SWEEP = "pending"
 COUNTS = ("received", "scored", "refused_rows", "contact")
+GATE_COUNTS = ("excluded_rows", "held_out")
 
 log = logging.getLogger("propensity.flows")
 Clock = Callable[[], datetime]
@@ -134,13 +136,17 @@ def _score(at: Platform, list_id: ListId, model: Model, source: ListFile, folder
     """Score, log, and write both files; the counts and the request id. Doing it again does the same again."""
     sheet, errors = folder / RESULT, folder / ERRORS
     log_to = LogTo(at.log, f"{list_id}@{source.sha256}", f"list:{list_id}", source.sha256, owner)
-    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to)
+    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, gate=at.gate)
     if not errors.exists():
         write_errors((), errors)
+    excluded = excluded_path(errors)
+    if not excluded.exists():
+        write_excluded(None, excluded)
     at.store.put_file(list_id.key(ERRORS), errors)
+    at.store.put_file(list_id.key(EXCLUDED), excluded)
     at.store.put_file(list_id.key(RESULT), sheet)
     counted = counts(scored)
-    return {name: int(counted[name]) for name in COUNTS}, scored.request_id
+    return {name: int(counted[name]) for name in (*COUNTS, *GATE_COUNTS) if name in COUNTS or counted[name]}, scored.request_id
 
 
 def pending(at: Platform, *, stale_s: float, now: Clock) -> list[ListId]:

@@ -35,7 +35,7 @@ class Gated:
     Attributes
     ----------
     version : int or None
-        The newest suppression that was looked at; None where there is no gate.
+        The newest suppression that was looked at; None where the log is not to look whether there is a newer one.
     codes : int8 array or None
         Why each row is excluded, as a position in `propensity.contact_policy.EXCLUSIONS` from 1; 0 where it is not. None: nobody is.
     held_out : bool array or None
@@ -50,8 +50,8 @@ class Gated:
     contacts: Sequence[str] = ()
 
     def record(self) -> GateRecord | None:
-        """What is kept with the request; None where there is no gate."""
-        if self.version is None:
+        """What is kept with the request; None where there is nothing."""
+        if self.version is None and self.codes is None and self.holdout is None:
             return None
         return GateRecord(
             version=self.version,

@@ -1,10 +1,10 @@
 """What contacting brought: the difference of two shares with its interval, and how many customers it takes to see one.
 
 The interval is the score interval of Miettinen and Nurminen, "Comparative analysis of two rates", Statistics in Medicine 4, 1985, with the
-restricted estimates in closed form, as in the appendix of Farrington and Manning, Statistics in Medicine 9, 1990. It holds its level with few
-conversions and unequal arms, where Wald's does not (`python -m benchmarks.lift` counts it). The number of customers is that of Fleiss, Levin
-and Paik, "Statistical Methods for Rates and Proportions", 3rd edition, 2003, chapter 4, with arms of unequal size and without a correction
-for continuity.
+restricted estimates in closed form, as in the appendix of Farrington and Manning, Statistics in Medicine 9, 1990. It holds its level with
+few conversions and unequal arms, where Wald's does not (`python -m benchmarks.lift` counts it). The number of customers is that of Fleiss,
+Levin and Paik, "Statistical Methods for Rates and Proportions", 3rd edition, 2003, chapter 4, with arms of unequal size and without a
+correction for continuity.
 """
 
 from __future__ import annotations

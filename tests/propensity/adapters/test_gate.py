@@ -155,7 +155,7 @@ def test_what_the_gate_did_comes_back(log: PostgresPredictionLog, contacts: Post
     append(log, plain)
     append(log, gated, "key")
     first, second = contacts.arms(campaign, *ALWAYS)
-    assert (first.holdout_key, first.held_out.any(), first.request_id) == (None, False, plain.request_id)
+    assert (first.holdout_key, first.held_out.tolist(), first.request_id) == (None, [False] * 4, plain.request_id)
     assert (second.holdout_key, second.holdout_share, second.held_out.tolist()) == ("test", 0.2, [False, False, False, True])
     assert (list(second.customer_ids), second.contact.tolist()) == (names, gated.contact.tolist())
     # At the export: who was excluded with the answer is not counted again, nor is a second export of the same list.
