@@ -70,7 +70,7 @@ def live_model(at: Platform, declared: Campaign) -> Model:
 
 
 def score_into(at: Platform, campaign_name: str, key: str, watch: Watch | None = None) -> dict[str, Any]:
-    """Score one list of the inbox: log it, then write ``call-sheet.csv``, ``errors.csv`` and ``excluded.csv`` below ``lists/<campaign>/<name>/``.
+    """Score one list of the inbox: log it, then write call sheet, refused and excluded rows below ``lists/<campaign>/<name>/``.
 
     A call after a crash goes on where the last one was.
     """

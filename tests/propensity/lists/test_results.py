@@ -15,7 +15,8 @@ from propensity.callsheet import safe_cell
 from propensity.campaign import Policy
 from propensity.decision import BANDS
 from propensity.lists import results
-from propensity.lists.results import Decided, whole, write_call_sheet, write_parquet
+from propensity.lists.export import Decided
+from propensity.lists.results import whole, write_call_sheet, write_parquet
 from propensity.lists.spool import Scored
 from propensity.model import Model
 from propensity.schema import check_rows
