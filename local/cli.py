@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import keys
+from local import contact, keys
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the process exit code. Every expected error is one sentence on standard error."""
     args = _parser().parse_args(argv)
     try:
-        if hasattr(args, "campaign"):
+        if getattr(args, "campaign", None) is not None:
             campaign(args.campaign)
         command: Callable[[argparse.Namespace], int] = args.run
         if args.needs_stores:
@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
     command("history", _history, "who or what put which model live, on which evidence")
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
+    contact.add_commands(commands)
     keys.add_commands(commands)
     return parser
 
