@@ -15,7 +15,9 @@ from api import (
     alerts,
     campaigns,
     docs_page,
+    erasures,
     flow_states,
+    lift,
     list_files,
     lists,
     media,
@@ -25,6 +27,7 @@ from api import (
     problems,
     promotions,
     records,
+    suppressions,
 )
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
@@ -57,6 +60,12 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("POST", "/v1/campaigns/<campaign>/rollbacks", promotions.post_rollback),
     ("POST", "/v1/campaigns/<campaign>/approvals", promotions.post_approval),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
+    ("GET", "/v1/campaigns/<campaign>/lift", lift.get_lift),
+    ("POST", "/v1/suppressions", suppressions.post_suppressions),
+    ("DELETE", "/v1/suppressions", suppressions.delete_suppressions),
+    ("GET", "/v1/suppressions", suppressions.get_suppressions),
+    ("POST", "/v1/erasures", erasures.post_erasures),
+    ("GET", "/v1/erasures/<wanted>", erasures.get_erasure),
     ("GET", "/v1/caller", operations.get_caller),
     ("GET", "/v1/alerts", alerts.list_alerts),
     ("GET", "/v1/alerts/<alert_id>", alerts.get_alert),
@@ -142,7 +151,10 @@ def _end(services: Services, reply: Response) -> Response:
 
 
 def _access(services: Services, known: Mapping[str, Any], status: int, seconds: float) -> dict[str, Any]:
-    """What the access log says of a request. ``campaign``, ``model``, ``code`` and ``client_request_id`` only where there is one."""
+    """What the access log says of a request.
+
+    ``campaign``, ``model``, ``code``, ``excluded`` (rows by reason) and ``client_request_id`` only where there is one.
+    """
     asked = request._get_current_object()  # type: ignore[attr-defined]
     fields = {
         "event": "request",
@@ -159,7 +171,7 @@ def _access(services: Services, known: Mapping[str, Any], status: int, seconds: 
     }
     if asked.view_args and (campaign := asked.view_args.get("campaign")) in services.campaigns:
         fields["campaign"] = campaign
-    for name in ("model", "code"):
+    for name in ("model", "code", "excluded"):
         if name in known:
             fields[name] = known[name]
     theirs = asked.environ.get("HTTP_X_REQUEST_ID")

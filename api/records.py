@@ -10,7 +10,8 @@ from api.replies import json_reply
 from api.services import Services
 from propensity.access import Role
 from propensity.decision import CONTACT, LEAVE
-from propensity.errors import NotFound, PropensityError
+from propensity.erasure import ERASED_BEGINS
+from propensity.errors import Erased, NotFound, PropensityError
 from propensity.explain import Reason
 from propensity.model import Manifest, Model
 from propensity.ports import LoggedRequest
@@ -71,6 +72,8 @@ def _record(services: Services, logged: LoggedRequest, at: int, wanted: str) -> 
 def _explained(services: Services, logged: LoggedRequest, at: int) -> dict[str, Any]:
     """Features, contributions and lineage; where the package or the declaration is gone, ``unexplained`` says so instead."""
     try:
+        if logged.customer_ids[at].startswith(ERASED_BEGINS):
+            raise Erased("this customer was erased: what is left are figures without id and features")
         campaign = services.campaign(logged.campaign)
         model = services.models.package(campaign, logged.model_digest)
         if logged.features.shape[1] != len(campaign.features):

@@ -23,6 +23,8 @@ from propensity.alerting import AlertStore
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
 from propensity.flow_health import HeartbeatStore
+from propensity.gate import ContactGate
+from propensity.gate_ports import ArmStore, ErasureStore, SuppressionStore
 from propensity.ports import OutcomeStore, PanelReader, PredictionLog
 
 if TYPE_CHECKING:
@@ -105,6 +107,16 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class GateServices:
+    """The contact gate, and the stores behind it that routes show and change."""
+
+    gate: ContactGate
+    suppressions: SuppressionStore
+    arms: ArmStore
+    erasures: ErasureStore
+
+
+@dataclass(frozen=True)
 class Services:
     """What a request needs. Tests put fakes in the place of stores, and a fixed clock.
 
@@ -119,6 +131,8 @@ class Services:
     keys : ApiKeys
         Who may call.
     alerts, heartbeats : the stores of alerts and of what flows did
+    gate : GateServices
+        Who may be contacted.
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
     started : Event
@@ -147,6 +161,7 @@ class Services:
     keys: ApiKeys
     alerts: AlertStore
     heartbeats: HeartbeatStore
+    gate: GateServices
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = field(default_factory=RandomIds)
     draining: threading.Event = field(default_factory=threading.Event)

@@ -29,6 +29,7 @@ from propensity.errors import ChecksumMismatch, DataError, NotFound, PropensityE
 from propensity.list_state import (
     CLAIM,
     ERRORS,
+    EXCLUDED,
     FINISHED,
     FORMATS,
     MANIFEST,
@@ -53,8 +54,8 @@ from propensity.list_state import (
 )
 from propensity.lists.chunks import ListFile
 from propensity.lists.files import open_list
-from propensity.lists.results import write_errors
-from propensity.lists.run import Spread, score_file
+from propensity.lists.results import write_errors, write_excluded
+from propensity.lists.run import Spread, excluded_path, score_file
 from propensity.lists.scorer import LogTo
 from propensity.model import Model, load_package
 from propensity.retry import DELAYS_S
@@ -67,6 +68,7 @@ LOOK_S, LOOK_S_AFTER_ERROR = 0.15, 5.0
 TELL_S = 1.0
 SWEEP = "pending"
 COUNTS = ("received", "scored", "refused_rows", "contact")
+GATE_COUNTS = ("excluded_rows", "held_out")
 
 log = logging.getLogger("propensity.flows")
 Clock = Callable[[], datetime]
@@ -148,15 +150,18 @@ def _score(
 ) -> tuple[dict[str, int], str]:
     """Score, log, and write both files; the counts and the request id. Doing it again does the same again."""
     sheet, errors = folder / RESULT, folder / ERRORS
-    scored = score_file(
-        source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, spread=spread, watch=_Teller(at, list_id)
-    )
+    told = _Teller(at, list_id)
+    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, spread=spread, watch=told, gate=at.gate)
     if not errors.exists():
         write_errors((), errors)
+    excluded = excluded_path(errors)
+    if not excluded.exists():
+        write_excluded(None, excluded)
     at.store.put_file(list_id.key(ERRORS), errors)
+    at.store.put_file(list_id.key(EXCLUDED), excluded)
     at.store.put_file(list_id.key(RESULT), sheet)
     counted = counts(scored)
-    return {name: int(counted[name]) for name in COUNTS}, scored.request_id
+    return {name: int(counted[name]) for name in (*COUNTS, *GATE_COUNTS) if name in COUNTS or counted[name]}, scored.request_id
 
 
 class _Teller:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import alert_commands, keys, promotions
+from local import alert_commands, contact, keys, promotions
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the process exit code. Every expected error is one sentence on standard error."""
     args = _parser().parse_args(argv)
     try:
-        if hasattr(args, "campaign"):
+        if getattr(args, "campaign", None) is not None:
             campaign(args.campaign)
         command: Callable[[argparse.Namespace], int] = args.run
         if args.needs_stores:
@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     promotions.add_commands(command)
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
     alert_commands.add_commands(commands)
+    contact.add_commands(commands)
     keys.add_commands(commands)
     return parser
 

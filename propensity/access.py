@@ -92,6 +92,13 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("POST", "/v1/campaigns/{}/rollbacks"): OPERATORS,
         ("POST", "/v1/campaigns/{}/approvals"): OPERATORS,
         ("GET", "/v1/predictions/{}"): EVERY_ROLE,
+        ("GET", "/v1/campaigns/{}/lift"): EVERY_ROLE,
+        # Whoever hears an objection records it; lifting one is a decision.
+        ("POST", "/v1/suppressions"): SENDERS,
+        ("DELETE", "/v1/suppressions"): OPERATORS,
+        ("GET", "/v1/suppressions"): OVERSEERS,
+        ("POST", "/v1/erasures"): OPERATORS,
+        ("GET", "/v1/erasures/{}"): OVERSEERS,
         ("GET", "/v1/caller"): EVERY_ROLE,
         ("GET", "/v1/alerts"): OVERSEERS,
         ("GET", "/v1/alerts/{}"): OVERSEERS,

@@ -44,6 +44,12 @@ WHO: dict[tuple[str, str], set[Any]] = {
     ("PUT", "/v1/uploads/<token>"): PUBLIC,
     ("GET", "/v1/downloads/<token>"): PUBLIC,
     ("GET", "/v1/predictions/<wanted>"): ALL,
+    ("GET", "/v1/campaigns/<campaign>/lift"): ALL,
+    ("POST", "/v1/suppressions"): SENDERS,
+    ("DELETE", "/v1/suppressions"): {Role.OPERATOR},
+    ("GET", "/v1/suppressions"): OVERSEERS,
+    ("POST", "/v1/erasures"): {Role.OPERATOR},
+    ("GET", "/v1/erasures/<wanted>"): OVERSEERS,
     ("GET", "/v1/caller"): ALL,
     ("GET", "/v1/alerts"): OVERSEERS,
     ("GET", "/v1/alerts/<alert_id>"): OVERSEERS,
@@ -191,8 +197,8 @@ def test_who_may_do_what(matrix: World, who: str) -> None:
         elif rule in WAYS and method != "OPTIONS":
             expected = {303}
         else:
-            # A POST without a body is refused by the route itself: it was let in.
-            expected = {400, 415, 422} if method == "POST" else {200}
+            # A POST without a body is refused by the route itself: it was let in. There is no erasure of the id of a prediction.
+            expected = {400, 415, 422} if method in ("POST", "DELETE") else {404} if "erasures" in rule and method != "OPTIONS" else {200}
         if reply.status_code not in expected:
             wrong.append((method, rule, reply.status_code, expected))
         if reply.status_code == 401:

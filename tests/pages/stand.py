@@ -39,6 +39,7 @@ from propensity.ports import Promotion
 from propensity.settings import Settings
 from tests.api.conftest import FIRST_PARSE
 from tests.api.contract import watched
+from tests.gates import gate_services
 
 NAME = "term-deposit"
 
@@ -92,6 +93,7 @@ def stand(urls: DatabaseUrls, folder: Path) -> Iterator[Stand]:
         keys,
         PostgresAlertStore(database),
         PostgresHeartbeatStore(database),
+        gate_services(database, declared),
         panels=PostgresPanels(database),
         sessions=Sessions("a secret that is long enough for any session"),
         lists=ListDesk(store, LocalSigner("a secret of this test alone, long enough", lambda: datetime.now(UTC).timestamp())),

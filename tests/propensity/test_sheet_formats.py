@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from propensity import xlsx
-from propensity.errors import Malformed
 from propensity.callsheet import CALL_SHEET
+from propensity.errors import Malformed
 from propensity.sheet_formats import parse_format, write_sheet
 from propensity.xlsx import write_xlsx
 
