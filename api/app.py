@@ -33,6 +33,7 @@ from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
 from api.pages import administration, campaign_pages, customer, list_pages, model_pages, monitoring, sign_in
+from api.pages import suppressions as suppression_pages
 from api.services import Services
 
 logger = logging.getLogger("propensity.api.access")
@@ -87,11 +88,14 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/lists/<wanted_list>/state", list_pages.get_state),
     ("GET", "/lists/<wanted_list>/sheet", list_pages.get_sheet),
     ("GET", "/lists/<wanted_list>/refused", list_pages.get_refused),
+    ("GET", "/lists/<wanted_list>/excluded", list_pages.get_excluded),
     ("GET", "/customer", customer.get_customer),
     ("POST", "/customer", customer.post_customer),
     ("GET", "/predictions/<wanted>", customer.get_why),
     ("GET", "/campaigns", campaign_pages.get_campaigns),
     ("GET", "/campaigns/<campaign>", campaign_pages.get_campaign),
+    ("GET", "/suppressions", suppression_pages.get_suppressions),
+    ("POST", "/suppressions", suppression_pages.post_suppressions),
     ("GET", "/models", model_pages.get_models),
     ("POST", "/models", model_pages.post_models),
     ("GET", "/administration", administration.get_administration),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -13,12 +14,16 @@ from api.lists import ListDesk, desk_of
 from api.replies import json_reply
 from api.services import Services
 from api.signed import COMPLETE, DOWNLOAD, FORM, PART, Allowed
+from propensity.callsheet import unsafe_cell
+from propensity.customer_key import customer_keys
 from propensity.errors import DataError, Malformed, NotFound, TooLarge
-from propensity.list_state import MANIFEST, Manifest, parse_key, read_json
+from propensity.gate import ContactGate
+from propensity.list_state import MANIFEST, RESULT, Manifest, parse_key, read_json
 from propensity.ports import ObjectStore
 from propensity.sheet_formats import SHEETS, Keep, write_sheet
 
 PIECE_BYTES = 1 << 20
+ROWS_TOGETHER = 10_000
 # A file of that size stays in memory until it is sent.
 IN_MEMORY_BYTES = 4 << 20
 KINDS = {PurePosixPath(name).suffix: kind for kind, (_, name) in SHEETS.items()}
@@ -54,7 +59,9 @@ def get_download(services: Services, token: str) -> Response:
     """One of a list's files, in the format that its name says."""
     desk = desk_of(services)
     allowed = desk.signer.read(token, DOWNLOAD)
-    return file_reply(desk.store, allowed.key, allowed.name)
+    found = parse_key(allowed.key)
+    leaves = [] if found is None or found[1] != RESULT else leaving(services.gate.gate, found[0].campaign)
+    return file_reply(desk.store, allowed.key, allowed.name, *leaves)
 
 
 def store_once(store: ObjectStore, key: str, data: bytes) -> None:
@@ -63,13 +70,31 @@ def store_once(store: ObjectStore, key: str, data: bytes) -> None:
         raise DataError("this list was uploaded already; create another for another file")
 
 
-def file_reply(store: ObjectStore, key: str, name: str, keep: Keep | None = None) -> Response:
-    """A file of a list as a download of that name: written anew where the name asks for another format, or rows are chosen."""
+def leaving(gate: ContactGate, campaign: str) -> list[Keep]:
+    """Leaves out whom nobody may contact by now: whoever was suppressed after the list was done is in no file of it any more.
+
+    Raises StoreError where that cannot be known.
+    """
+    suppressed = gate.newest()
+    if suppressed.is_empty:
+        return []
+
+    def keep(rows: Iterator[list[str]], places: Mapping[str, int]) -> Iterator[list[str]]:
+        at = places["customer_id"]
+        while chunk := list(islice(rows, ROWS_TOGETHER)):
+            found = suppressed.codes(campaign, customer_keys([unsafe_cell(row[at]) for row in chunk]))
+            yield from (row for number, row in enumerate(chunk) if found is None or not found[number])
+
+    return [keep]
+
+
+def file_reply(store: ObjectStore, key: str, name: str, *keeps: Keep) -> Response:
+    """A file of a list as a download of that name: written anew where the name asks for another format, or rows are left out."""
     kind = KINDS[PurePosixPath(name).suffix]
     # Closed by the reply: it goes on after this returns.
     held: IO[bytes] = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115
     try:
-        write_sheet(kind, store.pieces(key), held, keep)
+        write_sheet(kind, store.pieces(key), held, *keeps)
         size = held.tell()
         held.seek(0)
     except BaseException:

@@ -22,7 +22,8 @@ SHEETS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 _TOGETHER = 20_000
-Keep = Callable[[Sequence[str], Mapping[str, int]], bool]
+# Rows and the place of each column; gives the rows that are wanted, in order.
+Keep = Callable[[Iterator[list[str]], Mapping[str, int]], Iterator[list[str]]]
 
 
 def parse_format(text: str | None) -> str:
@@ -49,6 +50,11 @@ class SheetReader:
         """The cells of each row, as they stand."""
         return self._rows
 
+    @property
+    def places(self) -> dict[str, int]:
+        """Where each column stands."""
+        return {name: at for at, name in enumerate(self.header)}
+
     def column(self, name: str) -> int | None:
         """Where a column stands; None where the sheet has none of that name."""
         return self.header.index(name) if name in self.header else None
@@ -65,21 +71,16 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
         yield rest.decode()
 
 
-def write_sheet(kind: str, pieces: Iterable[bytes], out: IO[bytes], keep: Keep | None = None) -> None:
-    """Write a call sheet in another format.
-
-    Parameters
-    ----------
-    keep : callable or None
-        Which rows are wanted: asked with each row's cells and the place of each column. None: all.
-    """
-    if kind == "csv" and keep is None:
+def write_sheet(kind: str, pieces: Iterable[bytes], out: IO[bytes], *keeps: Keep) -> None:
+    """Write a call sheet in another format, without the rows that any of ``keeps`` leaves out."""
+    if kind == "csv" and not keeps:
         for piece in pieces:
             out.write(piece)
         return
     sheet = SheetReader(pieces)
-    places = {name: at for at, name in enumerate(sheet.header)}
-    rows: Iterator[list[str]] = sheet.rows() if keep is None else (row for row in sheet.rows() if keep(row, places))
+    rows = sheet.rows()
+    for keep in keeps:
+        rows = keep(rows, sheet.places)
     if kind == "csv":
         _write_csv(sheet.header, rows, out)
     elif kind == "xlsx":

@@ -70,7 +70,8 @@ def list_schemas() -> Json:
         },
         optional=("url", "fields", "parts", "complete"),
     )
-    counts = record({"received": COUNT, "scored": COUNT, "refused_rows": COUNT, "contact": COUNT})
+    counted = ("received", "scored", "refused_rows", "contact", "excluded_rows", "held_out")
+    counts = record(dict.fromkeys(counted, COUNT), optional=counted[4:])
     return {
         "List": record(
             {

@@ -41,6 +41,10 @@ def work_paths(names: list[str]) -> Json:
         "/campaigns/{campaign}": {
             "get": _page("/campaigns/{campaign}", "campaignPage", "A campaign", "With its reliability curve.", (404,), [campaign])
         },
+        "/suppressions": {
+            "get": _page("/suppressions", "suppressionsPage", "Do not contact", "Who is left alone, for who oversees."),
+            "post": _form("/suppressions", "suppress", "Record or lift", "An objection.", _fields("do", "customers"), after=_PAGE),
+        },
         "/models": {
             "get": _page("/models", "modelsPage", "Models", "Compared, with every decision.", (404,), [_chosen()]),
             "post": _form("/models", "decideOnModel", "Decide about a model", "Approve, reject, promote, go back.", _fields("decision")),
@@ -73,6 +77,7 @@ def _list_paths() -> Json:
         "/lists/{list}/sheet": {
             "get": _page("/lists/{list}/sheet", "listSheet", "The call sheet", "As a file.", (400, 404), [*at, *chosen], sheet)
         },
+        "/lists/{list}/excluded": {"get": _page("/lists/{list}/excluded", "listExcluded", "Left alone", "As a file.", (404,), at, refused)},
         "/lists/{list}/refused": {"get": _page("/lists/{list}/refused", "listRefused", "Refused rows", "As a file.", (404,), at, refused)},
     }
 

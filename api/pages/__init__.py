@@ -4,9 +4,9 @@ from __future__ import annotations
 
 SIGN_IN, SIGN_OUT, MONITORING = "/sign-in", "/sign-out", "/monitoring"
 LISTS, CUSTOMER, CAMPAIGNS, MODELS, ADMINISTRATION = "/lists", "/customer", "/campaigns", "/models", "/administration"
-PREDICTIONS = "/predictions"
+PREDICTIONS, SUPPRESSIONS = "/predictions", "/suppressions"
 # Addresses that answer with pages, refusals included, where the caller takes HTML; and all below them.
-ROOTS = (SIGN_IN, SIGN_OUT, MONITORING, LISTS, CUSTOMER, CAMPAIGNS, MODELS, ADMINISTRATION, PREDICTIONS)
+ROOTS = (SIGN_IN, SIGN_OUT, MONITORING, LISTS, CUSTOMER, CAMPAIGNS, MODELS, ADMINISTRATION, PREDICTIONS, SUPPRESSIONS)
 
 
 def is_page(path: str) -> bool:

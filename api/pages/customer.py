@@ -5,15 +5,15 @@ The form asks the interface as a program would: what holds for a list there (che
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, current_app, g, redirect, request
+from flask import Response, g, redirect, request
 
-from api import media, predictions
+from api import predictions
 from api.pages import PREDICTIONS, texts
+from api.pages.asking import ask
 from api.pages.layout import page
 from api.pages.session import TOKEN
 from api.pages.sign_in import form
@@ -47,7 +47,7 @@ def post_customer(services: Services) -> Response:
     row = {id_column(campaign): given.get(id_column(campaign), "")}
     row |= {feature.name: _value(feature, given.get(feature.name, "")) for feature in campaign.features}
     try:
-        reply = _asked(services, campaign, row)
+        reply = ask(predictions.post_predictions, "POST", _interface(campaign), {"customers": [row], "reasons": 0}, services, campaign.name)
     except RowsInvalid as exc:
         return _form(services, campaign, given, exc.issues)
     found = reply["predictions"]
@@ -76,14 +76,8 @@ def get_why(services: Services, wanted: str) -> Response:
     )
 
 
-def _asked(services: Services, campaign: Campaign, row: Mapping[str, Any]) -> Any:
-    """What the interface answers to this caller."""
-    caller, request_id = g.caller, g.request_id
-    body = json.dumps({"customers": [row], "reasons": 0})
-    address = f"/v1/campaigns/{campaign.name}/predictions"
-    with current_app.test_request_context(address, method="POST", data=body, content_type=media.JSON):
-        vars(g._get_current_object()).update(request_id=request_id, rows=None, caller=caller)
-        return predictions.post_predictions(services, campaign.name).get_json()
+def _interface(campaign: Campaign) -> str:
+    return f"/v1/campaigns/{campaign.name}/predictions"
 
 
 def _value(feature: Feature, text: str) -> Any:

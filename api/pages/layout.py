@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from flask import Response, g, redirect, render_template, request
 
-from api.pages import ADMINISTRATION, CAMPAIGNS, CUSTOMER, LISTS, MODELS, MONITORING, SIGN_IN, is_page, texts
+from api.pages import ADMINISTRATION, CAMPAIGNS, CUSTOMER, LISTS, MODELS, MONITORING, SIGN_IN, SUPPRESSIONS, is_page, texts
 from api.pages.session import keep_form_cookies
 from api.pages.words import told
 from propensity.access import Caller, access
@@ -26,6 +26,7 @@ LINKS = (
     (LISTS, texts.frame.lists),
     (CUSTOMER, texts.frame.customer),
     (CAMPAIGNS, texts.frame.campaigns),
+    (SUPPRESSIONS, texts.frame.suppressions),
     (MODELS, texts.frame.models),
     (MONITORING, texts.frame.monitoring),
     (ADMINISTRATION, texts.frame.administration),

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, g, redirect, request
 
 from api import media
-from api.list_files import file_reply, store_once
+from api.list_files import file_reply, leaving, store_once
 from api.lists import desk_of, lists_of
 from api.pages import LISTS, texts
 from api.pages.layout import page
 from api.pages.list_state import Shown, newest, shown_of, state_of
 from api.pages.session import TOKEN
-from api.pages.sheet import ROWS_SHOWN, Curves, Stop, best_of, decided_rows, first_issues, first_rows
+from api.pages.sheet import ROWS_SHOWN, Curves, Stop, best_of, decided_rows, first_lines, first_rows
 from api.pages.sign_in import form
 from api.pages.words import money, share
 from api.replies import json_reply
@@ -27,7 +27,7 @@ from propensity.access import Role
 from propensity.errors import DataError, Malformed, NotFound, UnsupportedMedia
 from propensity.list_columns import Understood, agreed, taken, understand
 from propensity.list_service import NewList
-from propensity.list_state import DRAFT, ERRORS, RESULT, UPLOAD, ListId, ListRecord, ListState
+from propensity.list_state import DRAFT, ERRORS, EXCLUDED, RESULT, UPLOAD, ListId, ListRecord, ListState
 from propensity.sheet_formats import SHEETS, Keep, parse_format
 
 if TYPE_CHECKING:
@@ -143,13 +143,22 @@ def get_sheet(services: Services, wanted_list: str) -> Response:
         keep = best_of(int(text))
     elif which not in ("all", "decided"):
         raise Malformed("rows must be one of all, decided, best")
-    return file_reply(desk_of(services).store, record.list_id.key(RESULT), SHEETS[kind][1], keep)
+    leaves = leaving(services.gate.gate, record.list_id.campaign)
+    return file_reply(desk_of(services).store, record.list_id.key(RESULT), SHEETS[kind][1], *leaves, *([] if keep is None else [keep]))
 
 
 def get_refused(services: Services, wanted_list: str) -> Response:
     """The refused rows as a file."""
     record = _done(services, wanted_list)
     return file_reply(desk_of(services).store, record.list_id.key(ERRORS), "errors.csv")
+
+
+def get_excluded(services: Services, wanted_list: str) -> Response:
+    """Who may not be contacted, and why, as a file."""
+    record = _done(services, wanted_list)
+    if not desk_of(services).store.exists(record.list_id.key(EXCLUDED)):
+        raise NotFound("nobody of this list was left alone")
+    return file_reply(desk_of(services).store, record.list_id.key(EXCLUDED), "excluded.csv")
 
 
 def _done(services: Services, wanted_list: str) -> ListRecord:
@@ -244,10 +253,11 @@ def _result(services: Services, record: ListRecord, shown: Shown) -> Response:
         data=json.dumps([[s.contacts, round(s.conversions, 3), round(s.profit, 2)] for s in curve.stops], separators=(",", ":")),
         money=lambda value: money(value, currency),
         share=share,
-        rows=first_rows(store, list_id, start),
+        rows=first_rows(store, list_id, start, leaving(services.gate.gate, list_id.campaign)),
         start=start,
         page_rows=ROWS_SHOWN,
-        issues=first_issues(store, list_id) if counts["refused_rows"] else [],
+        issues=first_lines(store, list_id.key(ERRORS)) if counts["refused_rows"] else [],
+        excluded=first_lines(store, list_id.key(EXCLUDED)) if counts.get("excluded_rows") else [],
         kinds=list(SHEETS),
         economics=campaign.economics,
         version=(record.finished.model_digest or "")[:12],

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from propensity.callsheet import ERROR_SHEET
 from propensity.decision import CONTACT, LEAVE
-from propensity.list_state import ERRORS, RESULT, ListId
+from propensity.list_state import RESULT, ListId
 from propensity.ports import ObjectStore
 from propensity.sheet_formats import Keep, SheetReader
 
 ROWS_SHOWN = 50
-ISSUES_SHOWN = 50
+LINES_SHOWN = 50
 # Where the slider may stand; each place is exact.
 STOPS = 1_000
 _REMEMBERED = 16
@@ -95,32 +94,30 @@ def _sum(one: Stop, other: Stop) -> Stop:
     return Stop(one.contacts + other.contacts, one.conversions + other.conversions, one.profit + other.profit)
 
 
-def first_rows(store: ObjectStore, list_id: ListId, start: int) -> list[Mapping[str, str]]:
+def first_rows(store: ObjectStore, list_id: ListId, start: int, keeps: Sequence[Keep] = ()) -> list[Mapping[str, str]]:
     """Rows of the call sheet from ``start`` (the first is 0), by column."""
     sheet = SheetReader(store.pieces(list_id.key(RESULT)))
-    return [dict(zip(sheet.header, row, strict=True)) for row in islice(sheet.rows(), start, start + ROWS_SHOWN)]
+    rows = islice(sheet.rows(), start, start + ROWS_SHOWN)
+    for keep in keeps:
+        rows = keep(rows, sheet.places)
+    return [dict(zip(sheet.header, row, strict=True)) for row in rows]
 
 
-def first_issues(store: ObjectStore, list_id: ListId) -> list[Mapping[str, str]]:
-    """The first of what was wrong, by column of the error sheet."""
-    sheet = SheetReader(store.pieces(list_id.key(ERRORS)))
-    return [dict(zip(ERROR_SHEET, row, strict=True)) for row in islice(sheet.rows(), ISSUES_SHOWN)]
+def first_lines(store: ObjectStore, key: str) -> list[Mapping[str, str]]:
+    """The first lines of a sheet of rows that are in no result, by column."""
+    sheet = SheetReader(store.pieces(key))
+    return [dict(zip(sheet.header, row, strict=True)) for row in islice(sheet.rows(), LINES_SHOWN)]
 
 
-def decided_rows(row: Sequence[str], places: Mapping[str, int]) -> bool:
-    """Keeps those who are to be contacted."""
-    return row[places["decision"]] == CONTACT
+def decided_rows(rows: Iterator[list[str]], places: Mapping[str, int]) -> Iterator[list[str]]:
+    """Those who are to be contacted."""
+    return (row for row in rows if row[places["decision"]] == CONTACT)
 
 
 def best_of(contacts: int) -> Keep:
-    """Keeps the best so many of those who may be contacted."""
-    left = contacts
+    """The best so many of those who may be contacted."""
 
-    def keep(row: Sequence[str], places: Mapping[str, int]) -> bool:
-        nonlocal left
-        if left <= 0 or row[places["decision"]] not in (CONTACT, LEAVE):
-            return False
-        left -= 1
-        return True
+    def keep(rows: Iterator[list[str]], places: Mapping[str, int]) -> Iterator[list[str]]:
+        return islice((row for row in rows if row[places["decision"]] in (CONTACT, LEAVE)), contacts)
 
     return keep

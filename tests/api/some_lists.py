@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from propensity.callsheet import CALL_SHEET, error_sheet
 from propensity.errors import RowIssue
-from propensity.list_state import ERRORS, FINISHED, MANIFEST, RESULT, Finished, ListId, Manifest, failed, new_list_id
+from propensity.list_state import ERRORS, EXCLUDED, FINISHED, MANIFEST, RESULT, Finished, ListId, Manifest, failed, new_list_id
 from tests.fakes import NOW, FakeObjectStore
 
 DONE, FAILED, WAITING, LATE = (new_list_id("term-deposit", "operator", name) for name in ("done", "failed", "waiting", "late"))
@@ -20,11 +20,12 @@ ROWS = (
 def keep_done(store: FakeObjectStore, list_id: ListId, owner: str) -> None:
     """A list of three customers, two of whom are to be contacted, and one refused row."""
     keep_waiting(store, list_id, owner)
-    counts = {"received": 4, "scored": 3, "refused_rows": 1, "contact": 2}
+    counts = {"received": 5, "scored": 4, "refused_rows": 1, "contact": 2, "excluded_rows": 1}
     end = Finished(state="done", finished_at=NOW, counts=counts, model_digest="0" * 64, request_id="00000000-0000-4000-8000-000000000000")
     lines = [",".join(CALL_SHEET), *(",".join(map(str, row)) for row in ROWS)]
     store.put(list_id.key(RESULT), "".join(f"{line}\r\n" for line in lines).encode())
     store.put(list_id.key(ERRORS), error_sheet([RowIssue(4, "age", "out_of_range", "must be a whole number from 17 to 98 (years)")]))
+    store.put(list_id.key(EXCLUDED), b"row,customer_id,reason,found\r\n5,c5,objection,answer\r\n")
     store.put(list_id.key(FINISHED), end.to_bytes())
 
 

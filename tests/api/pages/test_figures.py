@@ -85,5 +85,4 @@ def test_a_long_curve_keeps_its_best_place_exactly() -> None:
 
 def test_the_best_so_many_leave_out_whom_nobody_may_contact() -> None:
     sheet = read("1,a,holdout,0.5,1", "2,b,leave,0.5,1", "3,c,contact,0.5,1", "4,d,leave,0.5,1")
-    keep, places = best_of(2), {name: at for at, name in enumerate(sheet.header)}
-    assert [row[1] for row in sheet.rows() if keep(row, places)] == ["b", "c"]
+    assert [row[1] for row in best_of(2)(sheet.rows(), sheet.places)] == ["b", "c"]
