@@ -1,4 +1,4 @@
-"""Administration: keys, made and revoked by an operator who shows his own once more."""
+"""Administration: keys are made and revoked, and customers forgotten, by an operator who shows his own key once more."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from flask import Response, g, request
 
+from api import erasures
 from api.pages import texts
+from api.pages.asking import ask
 from api.pages.layout import page
 from api.pages.sign_in import form
 from propensity.access import ApiKey, Role, new_key, parse_key
-from propensity.errors import AccessError, DataError, Forbidden, Malformed
+from propensity.errors import AccessError, DataError, Forbidden, Malformed, RowsInvalid
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -34,14 +36,15 @@ def get_administration(services: Services) -> Response:
 
 
 def post_administration(services: Services) -> Response:
-    """Make or revoke a key. Raises UnsupportedMedia, Malformed, StoreError; what cannot be done a person sees above the form."""
+    """Make or revoke a key, or forget a customer. Raises UnsupportedMedia, Malformed, StoreError; what cannot be done is told on the page."""
     sent = form(services)
     try:
         done = _do(services, sent)
     except (DataError, AccessError) as exc:
         if isinstance(exc, Malformed):
             raise
-        return _page(services, None, f"{str(exc)[0].upper()}{str(exc)[1:].rstrip('.')}.")
+        told = "; ".join(map(str, exc.issues[:5])) if isinstance(exc, RowsInvalid) else str(exc)
+        return _page(services, None, f"{told[0].upper()}{told[1:].rstrip('.')}.")
     services.keys.refresh()
     return _page(services, done, None)
 
@@ -66,8 +69,13 @@ def _do(services: Services, sent: Mapping[str, str]) -> Done:
                 raise DataError("a reason is needed, of at most 500 characters")
             key = services.keys.store.revoke_by(own, sent.get("key_id", ""), reason=reason)
             return Done(texts.administration.done_revoked.format(id=key.key_id))
+        case "erase":
+            body = {"customer_id": sent.get("customer", "").strip(), "reason": sent.get("reason", "").strip()}
+            done = ask(erasures.post_erasures, "POST", "/v1/erasures", body, services)
+            words = texts.erasures.done if done["complete"] else texts.erasures.going_on
+            return Done(words.format(id=done["erasure_id"], **done["erased"]))
         case _:
-            raise Malformed("what is to be done must be make or revoke")
+            raise Malformed("what is to be done must be make, revoke or erase")
 
 
 def _days(text: str) -> float | None:

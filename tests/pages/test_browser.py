@@ -91,13 +91,18 @@ def drop(page: Page, address: str, data: bytes) -> None:
 def test_a_list_from_a_spreadsheet_becomes_the_right_call_sheet(
     browser: Browser, platform: Stand, address: str, scheme: str, width: int
 ) -> None:
-    """The whole journey: semicolons, a byte order mark, decimal commas, other names, two bad rows."""
+    """The whole journey: semicolons, a byte order mark, decimal commas, other names, two bad rows, and one whom nobody may contact."""
     rows = people(60, seed=21 + width)
     rows[4]["age"] = 7
     rows[9]["job"] = "astronaut"
+    for at, row in enumerate(rows, start=1):
+        row["id"] = f"{scheme}-{at}"
     look = f"{scheme}-{width}"
     with opened(browser, address, scheme, width) as page:
-        sign_in(page, address, platform.keys["marketing"], "/lists/new")
+        sign_in(page, address, platform.keys["marketing"], "/suppressions")
+        leave_alone(page, f"  {scheme.upper()}-20 ")
+        looked_at(page, f"suppressions-{look}")
+        page.goto(f"{address}/lists/new")
         looked_at(page, f"list-new-{look}")
         drop(page, address, as_file(rows, {"job": "Job title", "id": "Customer ID"}))
         expect(page.get_by_role("heading", name="What was understood")).to_be_visible()
@@ -115,10 +120,13 @@ def test_a_list_from_a_spreadsheet_becomes_the_right_call_sheet(
         with page.expect_download() as saved:
             page.get_by_role("button", name="Download").click()
         sheet = read(saved.value)
-        assert {row["customer_id"] for row in sheet} == {f"K-{at}" for at in range(1, 61)} - {"K-5", "K-10"}
-        by_interface = scored(platform, [row for at, row in enumerate(rows) if at not in (4, 9)])
+        assert {row["customer_id"] for row in sheet} == {f"{scheme}-{at}" for at in range(1, 61) if at not in (5, 10, 20)}
+        by_interface = scored(platform, [row for at, row in enumerate(rows) if at not in (4, 9, 19)])
+        left = page.locator("section", has=page.get_by_role("heading", name="Who may not be contacted")).locator("tbody tr")
+        assert [row.locator("td").all_inner_texts() for row in left.all()] == [["20", f"{scheme}-20", "objection"]]
         assert {row["customer_id"]: (float(row["score"]), row["decision"]) for row in sheet} == by_interface
         assert [float(row["score"]) for row in sheet] == sorted((score for score, _ in by_interface.values()), reverse=True)
+        result, best = page.url, sheet[0]["customer_id"]
         page.locator("tbody a").first.click()
         expect(page.get_by_role("heading", name="Why this score")).to_be_visible()
         expect(page.get_by_text("Scored again from the log just now: the same bits.")).to_be_visible()
@@ -126,6 +134,24 @@ def test_a_list_from_a_spreadsheet_becomes_the_right_call_sheet(
         page.goto(f"{address}/lists")
         expect(page.locator("tbody tr").first).to_contain_text("done")
         looked_at(page, f"lists-{look}")
+        # Who objects after the list was done is in no file of it from then on.
+        page.goto(f"{address}/suppressions")
+        leave_alone(page, best)
+        page.goto(result)
+        expect(page.get_by_role("heading", name="Whom to contact, best first")).to_be_visible()
+        assert page.locator("td.id", has_text=re.compile(f"^{best}$")).count() == 0
+        page.get_by_label("Customers", exact=True).select_option("all")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Download").click()
+        assert [row["customer_id"] for row in read(saved.value)] == [row["customer_id"] for row in sheet[1:]]
+
+
+def leave_alone(page: Page, customer: str) -> None:
+    form = page.locator("section", has=page.get_by_role("heading", name="Record an objection"))
+    form.get_by_label("Customers").fill(customer)
+    form.get_by_label("Reason").select_option("objection")
+    form.get_by_role("button", name="Leave them alone").click()
+    expect(page.get_by_role("status")).to_have_text("Recorded for 1 customers.")
 
 
 def read(saved: Download) -> list[dict[str, str]]:
@@ -199,6 +225,7 @@ def test_without_scripts_and_by_keyboard_alone(browser: Browser, platform: Stand
     rows = people(12, seed=44)
     with opened(browser, address, scripts=False) as page:
         page.goto(f"{address}/lists/new")
+        expect(page.get_by_label("Key")).to_be_focused()
         page.keyboard.type(platform.keys["marketing"])
         page.keyboard.press("Enter")
         page.wait_for_url("**/lists/new")
@@ -328,3 +355,25 @@ def test_keys_are_made_and_revoked_with_one_s_own_key(browser: Browser, platform
         # The key that was made stands in no page but the one that said so.
         page.goto(f"{address}/administration")
         assert made not in page.content()
+
+
+def test_a_customer_is_lifted_and_forgotten(browser: Browser, platform: Stand, address: str) -> None:
+    (row,) = people(1, seed=77)
+    scored(platform, [{**row, "id": "Forgetful 1"}])
+    with opened(browser, address) as page:
+        sign_in(page, address, platform.keys["operator"], "/suppressions")
+        leave_alone(page, "Forgetful 1")
+        expect(page.locator("tbody tr", has_text="Forgetful 1")).to_contain_text("objection")
+        assert next(iter(scored(platform, [{**row, "id": "Forgetful 1"}]).values()))[1] == "leave"
+        form = page.locator("section", has=page.get_by_role("heading", name="Lift one"))
+        form.get_by_label("Customers").fill("Forgetful 1")
+        form.get_by_role("button", name="Lift it").click()
+        expect(page.locator("tbody tr", has_text="Forgetful 1")).to_have_count(0)
+        page.goto(f"{address}/administration")
+        form = page.locator("section", has=page.get_by_role("heading", name="Forget a customer"))
+        form.get_by_label("Customer id").fill("Forgetful 1")
+        form.get_by_label("Reason").fill("asked for it")
+        form.get_by_label("Your own key").fill(platform.keys["operator"])
+        form.get_by_role("button", name="Forget").click()
+        expect(page.get_by_role("status")).to_contain_text("Forgotten: 2 predictions")
+        looked_at(page, "administration-forgotten")
