@@ -17,7 +17,7 @@ from propensity.campaign import Campaign, Numeric
 from propensity.csv_encoding import decode, encoding_of
 from propensity.csv_text import DELIMITERS, first_line, split_line, without_statement
 from propensity.errors import DataError, Malformed
-from propensity.ingest import date_name, id_name
+from propensity.id_columns import date_name, id_name
 
 SUBJECT = "the file"
 SAMPLE_ROWS = 200

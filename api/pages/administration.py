@@ -36,7 +36,7 @@ def get_administration(services: Services) -> Response:
 
 
 def post_administration(services: Services) -> Response:
-    """Make or revoke a key, or forget a customer. Raises UnsupportedMedia, Malformed, StoreError; what cannot be done is told on the page."""
+    """Make or revoke a key, forget a customer. Raises UnsupportedMedia, Malformed, StoreError; what cannot be done is told on the page."""
     sent = form(services)
     try:
         done = _do(services, sent)

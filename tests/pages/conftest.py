@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from local.postgres import EmbeddedPostgres
 from propensity.campaigns import campaign
@@ -48,6 +48,7 @@ def address(platform: Stand) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests here."""
+    """One browser for all tests here; a machine that does other things as well is waited for."""
+    expect.set_options(timeout=20_000)
     with chromium() as found:
         yield found
