@@ -24,6 +24,7 @@ _RANDOM_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]
 ROUTES: tuple[tuple[str, str, View], ...] = (
     ("POST", "/v1/campaigns/<campaign>/predictions", predictions.post_predictions),
     ("POST", "/v1/campaigns/<campaign>/outcomes", outcomes.post_outcomes),
+    ("GET", "/v1/campaigns/<campaign>/outcomes", outcomes.get_outcomes),
     ("GET", "/v1/campaigns", campaigns.list_campaigns),
     ("GET", "/v1/campaigns/<campaign>", campaigns.get_campaign),
     ("GET", "/v1/campaigns/<campaign>/schema", campaigns.get_schema),

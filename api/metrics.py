@@ -6,7 +6,7 @@ is a declared one, a refusal has the ``code`` of its problem. The children of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -72,6 +72,9 @@ class Metrics:
         self._replays = Counter(
             "propensity_replays", "Requests answered with the stored reply of their key.", ("campaign",), registry=registry
         )
+        self._outcomes = Counter(
+            "propensity_outcomes", "Outcomes that were posted, by what became of them.", ("campaign", "status"), registry=registry
+        )
         self._commits = Histogram(
             "propensity_log_commit_seconds", "Until the prediction log had committed.", buckets=SECONDS, registry=registry
         )
@@ -108,6 +111,11 @@ class Metrics:
     def replayed(self, campaign: str) -> None:
         """Count a request that was answered with the stored reply of its Idempotency-Key."""
         self._of(campaign)[2].inc()
+
+    def outcomes(self, campaign: str, counts: Mapping[str, int]) -> None:
+        """Count posted outcomes by what became of them; the statuses are those of `propensity.outcomes`, and ``refused``."""
+        for status, n in counts.items():
+            self._outcomes.labels(campaign, status).inc(n)
 
     def committed(self, seconds: float) -> None:
         """Record how long the prediction log took to commit."""

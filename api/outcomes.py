@@ -1,10 +1,8 @@
-"""POST outcomes: what happened later, by prediction or by customer."""
+"""POST outcomes: what happened later, by prediction or by customer. GET outcomes: what became of them, and how much of it is known."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from flask import Response, g, request
@@ -12,31 +10,22 @@ from flask import Response, g, request
 from api.bodies import read_body, read_request
 from api.replies import errors_json, json_reply
 from api.services import Services
-from propensity.campaign import Label
-from propensity.errors import NotFound, RowIssue, RowsInvalid
+from propensity.cohorts import DAY, coverage
+from propensity.errors import Malformed, RowIssue, RowsInvalid
+from propensity.outcomes import STATUSES, Wrong, form, read_outcome
 from propensity.ports import Outcome
-from propensity.prediction_id import parse_prediction_id
-from propensity.schema import ID_LENGTH
 
-FIELDS = frozenset({"prediction_id", "customer_id", "label", "observed_at"})
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-# Clocks differ; an outcome observed later than tomorrow was not observed.
-CLOCK_SKEW = timedelta(days=1)
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_PRINTABLE_SURROGATE_FREE = re.compile(r"[^\ud800-\udfff]+")
-
-
-class _Wrong(Exception):
-    """One thing wrong with one outcome: column, code, message."""
+REFUSED = "refused"
+DEFAULT_DAYS, MOST_DAYS = 90, 366
 
 
 def post_outcomes(services: Services, campaign: str) -> Response:
-    """Record outcomes; the reply counts them by what became of them."""
+    """Record outcomes; the reply says what became of each, and counts them."""
     declared = services.campaign(campaign)
-    posted = read_body(request.mimetype, read_request(request), "outcomes", known=FIELDS)
+    how = form(declared, services.clock())
+    posted = read_body(request.mimetype, read_request(request), "outcomes", known=how.known)
     if not posted.n:
         raise RowsInvalid("the list is empty: send at least one outcome")
-    latest = services.clock() + CLOCK_SKEW
     outcomes: list[Outcome] = []
     issues: list[RowIssue] = []
     for at, row in enumerate(posted.by_row()):
@@ -44,66 +33,82 @@ def post_outcomes(services: Services, campaign: str) -> Response:
             issues.append(posted.faults[at])
             continue
         try:
-            outcomes.append(read_outcome(row, declared.label, latest))
-        except _Wrong as exc:
-            column, code, message = exc.args
-            issues.append(RowIssue(at + 1, column, code, message))
+            outcomes.append(read_outcome(row, how))
+        except Wrong as exc:
+            issues.append(exc.issue(at + 1))
     if not outcomes:
+        services.metrics.outcomes(campaign, {REFUSED: len(issues)})
         raise RowsInvalid(f"none of the {len(issues):,} outcomes can be used; errors says why, row by row", issues)
     g.rows = len(outcomes)
     # Whoever may post outcomes may post them for any caller's predictions: the feed of results is often another system than the one that
     # asked, and customers are matched across callers anyway. Each outcome keeps who told it.
-    counts = services.outcomes.record(campaign, outcomes, f"api:{g.caller.name}")
-    totals = {"received": posted.n, "refused": len(issues), **counts}
-    return json_reply({"request_id": g.request_id, "campaign": campaign, "counts": totals, **errors_json(issues)})
+    found = services.outcomes.record(campaign, outcomes, f"api:{g.caller.name}", rules=declared.label.rules)
+    counts = {REFUSED: len(issues), **found}
+    services.metrics.outcomes(campaign, counts)
+    reply = {"request_id": g.request_id, "campaign": campaign, "counts": {"received": posted.n, **counts}}
+    return json_reply({**reply, "results": _results(posted.n, found.statuses, issues), **errors_json(issues)})
 
 
-def read_outcome(row: Mapping[str, Any], label: Label, latest: datetime) -> Outcome:
-    """One outcome from a JSON object or a CSV row, whose empty cells count as not sent."""
-    given = {name: value for name, value in row.items() if value is not None and value != ""}
-    if given.keys() - FIELDS:
-        raise _Wrong(None, "unexpected_column", f"an outcome holds {', '.join(sorted(FIELDS))} and nothing else")
-    if ("prediction_id" in given) == ("customer_id" in given):
-        raise _Wrong(None, "missing", "an outcome names either a prediction_id or a customer_id, not both")
-    observed_at = _time(given["observed_at"], latest) if "observed_at" in given else None
-    told = _label(given.get("label"), label)
-    if "prediction_id" in given:
-        return Outcome(told, observed_at, prediction_id=_prediction(given["prediction_id"]))
-    return Outcome(told, observed_at, customer_id=_customer(given["customer_id"]))
+def _results(n: int, statuses: Any, issues: list[RowIssue]) -> list[dict[str, Any]]:
+    """What became of each row, in order."""
+    refused, told = {issue.row for issue in issues}, iter(statuses)
+    return [{"row": row, "status": REFUSED if row in refused else next(told)} for row in range(1, n + 1)]
 
 
-def _label(value: object, label: Label) -> bool:
-    if isinstance(value, bool):
-        return value
-    known = {label.positive: True, label.negative: False, "true": True, "false": False}
-    if isinstance(value, str) and value in known:
-        return known[value]
-    code = "missing" if value is None else "unknown_category"
-    raise _Wrong("label", code, f"must be true, false, {label.positive!r} or {label.negative!r}")
+def get_outcomes(services: Services, campaign: str) -> Response:
+    """Counts by status, by cohort and by day of arrival; coverage of the mature cohorts."""
+    declared = services.campaign(campaign)
+    rules, now = declared.label.rules, services.clock()
+    first, last = _span(now)
+    since = datetime.combine(first, datetime.min.time(), UTC)
+    until = datetime.combine(last, datetime.min.time(), UTC) + DAY
+    cohorts = services.outcomes.cohorts(campaign, since, until)
+    arrivals = services.outcomes.arrivals(campaign, since, until)
+    mature_until = rules.mature_until(now)
+    covered = coverage(cohorts, mature_until)
+    return json_reply(
+        {
+            "campaign": campaign,
+            "since": first.isoformat(),
+            "until": last.isoformat(),
+            "rules": {"window_days": rules.window_days, "absent_means": rules.absent_means, "contradictions": rules.contradictions},
+            "mature_before": mature_until.date().isoformat(),
+            "counts": {status: sum(day[status] for day in arrivals.values()) for status in STATUSES},
+            "mature": {"predicted": covered.predicted, "labelled": covered.labelled, "coverage": covered.share},
+            "not_yet_mature": {"predicted": covered.young, "labelled": covered.young_labelled},
+            "cohorts": [
+                {
+                    "day": one.day.isoformat(),
+                    "mature": one.day < mature_until.date(),
+                    "predicted": one.predicted,
+                    "labelled": one.labelled,
+                    "positive": one.positive,
+                    "counts": {status: one.counts[status] for status in STATUSES if status not in ("unmatched", "ambiguous")},
+                }
+                for one in cohorts
+            ],
+            "arrivals": [{"day": day.isoformat(), "counts": counts} for day, counts in arrivals.items()],
+        }
+    )
 
 
-def _prediction(value: object) -> str:
+def _span(now: datetime) -> tuple[date, date]:
+    """The first and the last day asked for. Raises Malformed."""
+    last = _day("until", now.astimezone(UTC).date())
+    first = _day("since", last - timedelta(days=DEFAULT_DAYS - 1) if last > date.min + timedelta(days=DEFAULT_DAYS) else date.min)
+    if not 0 <= (last - first).days < MOST_DAYS:
+        raise Malformed(f"since must not be after until, nor more than {MOST_DAYS} days apart from it")
+    return first, last
+
+
+def _day(name: str, default: date) -> date:
+    asked = request.args.getlist(name)
+    if request.args.keys() - {"since", "until"} or len(asked) > 1:
+        raise Malformed("only since and until can be asked for, each once")
     try:
-        parse_prediction_id(value if isinstance(value, str) else "")
-    except NotFound as exc:
-        raise _Wrong("prediction_id", "bad_id", "must be a prediction id as a reply showed it") from exc
-    return str(value)
-
-
-def _customer(value: object) -> str:
-    name = str(value) if type(value) in (int, float, str) else ""
-    if not 0 < len(name) <= ID_LENGTH or not name.isprintable() or _PRINTABLE_SURROGATE_FREE.fullmatch(name) is None:
-        raise _Wrong("customer_id", "bad_id", f"must be a text or number of 1 to {ID_LENGTH} printable characters")
-    return name
-
-
-def _time(value: object, latest: datetime) -> datetime:
-    if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
-        raise _Wrong("observed_at", "not_a_time", "must be a time with its offset, as in 2026-01-31T09:30:00Z")
-    try:
-        moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
-    except (ValueError, OverflowError) as exc:
-        raise _Wrong("observed_at", "not_a_time", "is not a time that exists") from exc
-    if not EARLIEST <= moment <= latest:
-        raise _Wrong("observed_at", "out_of_range", f"must lie between {EARLIEST.year} and now")
-    return moment
+        day = date.fromisoformat(asked[0]) if asked else default
+    except ValueError as exc:
+        raise Malformed(f"{name} must be a day, as in 2026-01-31") from exc
+    if not 1990 <= day.year <= 9990:
+        raise Malformed(f"{name} must be a day from 1990 on")
+    return day

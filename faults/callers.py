@@ -16,6 +16,7 @@ EVERY = frozenset({MARKETING, OPERATOR, AUDITOR})
 ROUTES: Mapping[tuple[str, str], frozenset[str]] = {
     ("POST", PREDICTIONS): frozenset({MARKETING, OPERATOR}),
     ("POST", f"/v1/campaigns/{CAMPAIGN}/outcomes"): frozenset({MARKETING, OPERATOR}),
+    ("GET", f"/v1/campaigns/{CAMPAIGN}/outcomes"): EVERY,
     ("GET", "/v1/campaigns"): EVERY,
     ("GET", f"/v1/campaigns/{CAMPAIGN}"): EVERY,
     ("GET", f"/v1/campaigns/{CAMPAIGN}/schema"): EVERY,

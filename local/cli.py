@@ -1,4 +1,4 @@
-"""The command line: ``propensity ingest | train | promote | retrain | rollback | score | monitor | history | campaigns | key | keys``."""
+"""The command line: ``propensity COMMAND``, from ingesting and training to scoring files, taking outcomes and making keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local import keys
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
-from local.sentences import of_ingest, of_monitoring, of_promotion, of_retraining, of_training
+from local.sentences import of_ingest, of_monitoring, of_outcomes, of_promotion, of_retraining, of_training
 from propensity.campaigns import all_campaigns, campaign
 from propensity.errors import Malformed, PropensityError, RowIssue
 
@@ -98,10 +98,15 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("file", type=Path, help="CSV or Parquet")
     score.add_argument("--out", type=Path, help="where the call sheet goes (Parquet: .parquet); FILE.call-sheet.csv where none is given")
     score.add_argument("--reasons", type=int, choices=range(11), default=3, metavar="N", help="reasons per customer, 0 to 10; 0 is fastest")
+    outcomes = command("outcomes", _outcomes, "take a file of what happened later: each outcome, and each file, once", takes_campaign=False)
+    outcomes.set_defaults(needs_stores=True)
+    outcomes.add_argument("file", type=Path, help="CSV or Parquet, with label and either prediction_id or customer_id")
+    outcomes.add_argument("--campaign", required=True, help="name of the campaign, as in term-deposit")
+    outcomes.add_argument("--errors", type=Path, help="where refused rows are listed; FILE.errors.csv where none is given")
     monitor = command("monitor", _monitor, "compare logged predictions with the training data")
     monitor.add_argument("--since", help="start of the window, RFC 3339")
     monitor.add_argument("--until", help="end of the window, RFC 3339")
-    for sub in (ingest, retrain, train, promote, monitor):
+    for sub in (ingest, retrain, train, promote, monitor, outcomes):
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
     command("history", _history, "who or what put which model live, on which evidence")
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
@@ -158,6 +163,21 @@ def _score(args: argparse.Namespace) -> int:
         result = score_to_file(platform(), name, args.file, out, top_reasons=args.reasons, watch=watch)
     show_list(result, out, time.monotonic() - started)
     return 0
+
+
+def _outcomes(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from flows.outcomes import take_file
+    from propensity.adapters.platform import platform
+    from propensity.callsheet import error_sheet
+
+    errors: Path = args.errors or args.file.with_name(args.file.name + ".errors.csv")
+    result = take_file(platform(), name, args.file, f"file:{args.file.name}")
+    issues = result.pop("issues")
+    if issues:
+        errors.write_bytes(error_sheet(issues))
+        result["errors"] = str(errors)
+    return _tell(args, result, of_outcomes)
 
 
 def _monitor(args: argparse.Namespace) -> int:

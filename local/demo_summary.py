@@ -152,9 +152,9 @@ def _after(out: Console, found: dict[str, Any]) -> None:
         + ", ".join(f"{n:,} {status}" for status, n in outcomes.items() if n and status != "received")
         + f" for {found['list']['month']}."
     )
-    realised = found["performance"]["metrics"].get("roc_auc")
+    realised = found["performance"]["metrics"].get("preliminary_roc_auc")
     if realised is not None:
-        out.print(f"Realised ROC-AUC within {found['list']['month']}: {realised:.3f}.")
+        out.print(f"ROC-AUC within {found['list']['month']}: {realised:.3f}, preliminary: the label window is not over yet.")
     for one in (drift["first_list"], drift):
         names = ", ".join(one["drifted"][:6]) + (" …" if len(one["drifted"]) > 6 else "")
         text = f"{one['columns_drifted']} of {one['columns']} columns drifted" + (f" ({names})" if names else "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from propensity.outcomes import STATUSES
+
 Result = Mapping[str, Any]
 
 
@@ -50,6 +52,18 @@ def of_retraining(found: Result) -> list[str]:
     return [*of_ingest(found["ingest"]), *of_training(found["train"]), *of_promotion(found["promote"])]
 
 
+def of_outcomes(found: Result) -> list[str]:
+    """A file of outcomes."""
+    told = ", ".join(f"{found[status]:,} {status}" for status in STATUSES if found[status])
+    lines = [f"{found['name']}: {found['received']:,} outcomes: {told}"]
+    if found["refused"]:
+        lines.append(f"{found['refused']:,} rows refused" + (f": {found['errors']}" if "errors" in found else ""))
+    if found["taken_before"]:
+        later = sum(found["matched_later"].values())
+        lines.append(f"taken before, and not again; {later:,} outcomes that waited have found their prediction since")
+    return lines
+
+
 def of_monitoring(found: Result) -> list[str]:
     """A window: drift and realised performance."""
     drift, realised = found["drift"], found["performance"]
@@ -61,8 +75,10 @@ def of_monitoring(found: Result) -> list[str]:
         lines = [f"drift: {drift['verdict']}: {len(drift['drifted'])} of {drift['columns']} columns drifted{names}; {compared}"]
         lines.append(f"report: {drift['report_key']} in object storage")
     if realised["verdict"] == "no_data":
-        return [*lines, "performance: no data: no outcome is known yet"]
-    covered = f"{realised['rows']:,} of {realised['reference_rows']:,} predictions have an outcome"
+        young = int(realised["metrics"].get("not_yet_mature", 0))
+        waits = f"; {young:,} predictions are not mature yet" if young else ""
+        return [*lines, f"performance: no data: no mature prediction has a known outcome{waits}"]
+    covered = f"{realised['rows']:,} of {realised['reference_rows']:,} mature predictions have a known outcome"
     auc = realised["metrics"].get("roc_auc")
     return [*lines, f"performance: {realised['verdict']}: {covered}" + (f", ROC-AUC {auc:.3f}" if auc is not None else "")]
 

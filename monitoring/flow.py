@@ -25,15 +25,18 @@ log = logging.getLogger("propensity.flows")
 def monitor(campaign_name: str, since: datetime | None = None, until: datetime | None = None) -> dict[str, Any]:
     """Compare predictions received in [since, until) with the training data.
 
-    Without a window: as many days as the campaign's PSI monitor declares, today (UTC) the last. The same window is monitored once. One
-    without predictions has the verdict ``no_data``.
+    Without a window: as many days as the campaign's PSI monitor declares, today (UTC) the last; and for performance as many days, the
+    last of them the youngest that is mature. The same window is monitored once. One without predictions has the verdict ``no_data``.
     """
-    until = until or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    window = campaign(campaign_name).monitor("psi")
+    declared, now = campaign(campaign_name), datetime.now(UTC)
+    by_default = since is None and until is None
+    until = until or now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    window = declared.monitor("psi")
     since = since or until - timedelta(days=window.window_days if window else 7)
     make_partitions()
     drift = compare_window(campaign_name, since, until)
-    realised = measure_window(campaign_name, since, until)
+    back = until - declared.label.rules.mature_until(now) if by_default else timedelta(0)
+    realised = measure_window(campaign_name, since - back, until)
     log.info(f"{campaign_name}: drift {drift['verdict']} over {drift['rows']:,} predictions, performance {realised['verdict']}")
     return {"drift": drift, "performance": realised}
 
@@ -58,7 +61,13 @@ def compare_window(campaign_name: str, since: datetime, until: datetime) -> dict
 def measure_window(campaign_name: str, since: datetime, until: datetime) -> dict[str, Any]:
     at = platform()
     run = run_performance(
-        campaign(campaign_name), ledger=at.ledger, log=at.log, outcomes=at.outcomes, monitor_store=at.monitors, since=since, until=until
+        campaign(campaign_name),
+        ledger=at.ledger,
+        outcomes=at.outcomes,
+        monitor_store=at.monitors,
+        since=since,
+        until=until,
+        now=datetime.now(UTC),
     )
     publish_alert(run, at.settings.alerts_topic_arn)
     return summary(run)

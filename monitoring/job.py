@@ -19,7 +19,7 @@ from propensity.campaign import Campaign
 from propensity.drift import NO_DATA, STABLE, compare
 from propensity.errors import DataError, ModelDamaged, NoLiveModel
 from propensity.model import Manifest, Model, load_package
-from propensity.performance import realised
+from propensity.performance import known_of, realised
 from propensity.ports import (
     LoggedRequest,
     MonitorMetric,
@@ -93,30 +93,31 @@ def performance(
     campaign: Campaign,
     *,
     ledger: PromotionLedger,
-    log: PredictionLog,
     outcomes: OutcomeStore,
     monitor_store: MonitorStore,
     since: datetime,
     until: datetime,
+    now: datetime,
 ) -> MonitorRun:
-    """Measure the predictions made in [since, until) whose outcome is known; record and return the run, ``no_data`` where none is.
+    """Measure the predictions made in [since, until) that are mature now and whose label is known; record and return the run.
 
-    ``rows`` are the predictions with an outcome, ``reference_rows`` all predictions of the window. Raises DataError and StoreError as
-    `monitor` does.
+    ``rows`` are those, ``reference_rows`` all mature predictions of the window; ``no_data`` where none is known. Raises DataError and
+    StoreError as `monitor` does.
     """
     _check(since, until)
-    labelled = outcomes.labelled(campaign.name, since, until)
-    predicted = sum(len(request.scores) for request in log.window(campaign.name, since, until))
+    mature, young = known_of(outcomes, campaign.name, since, until, campaign.label.rules, now)
     live = ledger.live(campaign.name)
     digest = None if live is None else live.model_digest
-    run_id = run_name(campaign, PERFORMANCE_KIND, since, until, digest, len(labelled), predicted)
+    # Corrections change labels, not how many there are.
+    counts = (len(mature.scores), mature.predicted, young.predicted, len(young.scores), mature.labels.sum(), young.labels.sum())
+    run_id = run_name(campaign, PERFORMANCE_KIND, since, until, digest, *map(int, counts))
     known = _recorded(monitor_store, campaign, run_id)
     if known is not None:
         return known
-    found = realised(campaign, labelled, predicted)
-    metrics = (*found.metrics, *_models({row.model_digest for row in labelled}, sum(row.model_digest != digest for row in labelled)))
+    found = realised(campaign, mature, young)
+    metrics = (*found.metrics, *_models(set(mature.by_model), sum(n for by, n in mature.by_model.items() if by != digest)))
     run = MonitorRun(
-        run_id, campaign.name, PERFORMANCE_KIND, since, until, digest, None, found.labelled, predicted, found.verdict, None, metrics
+        run_id, campaign.name, PERFORMANCE_KIND, since, until, digest, None, found.labelled, found.predicted, found.verdict, None, metrics
     )
     return _record(monitor_store, run)
 

@@ -67,6 +67,7 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
     {
         ("POST", "/v1/campaigns/{}/predictions"): SENDERS,
         ("POST", "/v1/campaigns/{}/outcomes"): SENDERS,
+        ("GET", "/v1/campaigns/{}/outcomes"): EVERY_ROLE,
         ("GET", "/v1/campaigns"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/schema"): EVERY_ROLE,

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from propensity.errors import CampaignError
+from propensity.outcome_rules import AbsentMeans, Contradictions, OutcomeRules
 from propensity.recipe import Lift, Recipe
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -66,7 +67,7 @@ Feature = Numeric | Categorical
 class Label:
     """What is predicted: ``column`` equals ``positive``.
 
-    ``window_days`` is how long after the contact the label may still change; younger outcomes are not mature.
+    ``window_days``, ``absent_means`` and ``contradictions`` say how outcomes are read: see `propensity.outcome_rules.OutcomeRules`.
     """
 
     column: str
@@ -74,6 +75,13 @@ class Label:
     negative: str
     window_days: int = 30
     meaning: str = ""
+    absent_means: AbsentMeans = "unknown"
+    contradictions: Contradictions = "first"
+
+    @property
+    def rules(self) -> OutcomeRules:
+        """How outcomes are read."""
+        return OutcomeRules(self.window_days, self.absent_means, self.contradictions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +331,7 @@ def _label_problems(c: Campaign) -> Iterator[str]:
         yield f"the label column {c.label.column!r} is also excluded: a label is never a feature"
     if c.label.positive == c.label.negative:
         yield f"the label column {c.label.column!r} has the same value for both outcomes"
+    yield from c.label.rules.problems()
 
 
 def _feature_problems(c: Campaign) -> Iterator[str]:

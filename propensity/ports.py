@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from propensity.access import ApiKey, KnownKeys, NewKey
+from propensity.outcome_rules import OutcomeRules
 
 Json = dict[str, Any]
+RULES = OutcomeRules()
 
 
 class ObjectStore(Protocol):
@@ -108,17 +110,60 @@ class PredictionLog(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to one customer. Either ``prediction_id`` or ``customer_id`` is given."""
+    """What happened to one customer. Either ``prediction_id`` or ``customer_id`` is given.
 
-    label: bool
+    Attributes
+    ----------
+    label : bool or None
+        None in a correction that withdraws: what was told is wrong, and what is right is not known.
+    observed_at, contacted_at : datetime or None
+        When it was seen, and when the customer was contacted.
+    correction : bool
+        Says that what was told before of this prediction is wrong.
+    """
+
+    label: bool | None
     observed_at: datetime | None
     prediction_id: str | None = None
     customer_id: str | None = None
+    contacted_at: datetime | None = None
+    correction: bool = False
+
+
+@dataclass(frozen=True)
+class OutcomeBatch:
+    """One part of a file, which is taken once however often it is sent: the file's SHA-256, and the part's number from 0."""
+
+    sha256: str
+    number: int
+
+
+@dataclass(frozen=True, eq=False)
+class Recorded(Mapping[str, int]):
+    """What became of some outcomes: counts by status, each status among them.
+
+    Attributes
+    ----------
+    statuses : sequence of str
+        One per outcome, in order; empty for a batch that was taken before, whose counts are those of the first time.
+    """
+
+    counts: Mapping[str, int]
+    statuses: Sequence[str] = ()
+
+    def __getitem__(self, status: str) -> int:
+        return self.counts[status]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.counts)
+
+    def __len__(self) -> int:
+        return len(self.counts)
 
 
 @dataclass(frozen=True)
 class LabelledPrediction:
-    """A prediction whose outcome is known."""
+    """A prediction whose outcome is known. ``outcome_at``: when it was observed, or came where nobody said."""
 
     prediction_id: str
     received_at: datetime
@@ -126,20 +171,76 @@ class LabelledPrediction:
     score: float
     contact: bool
     label: bool
+    outcome_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LabelledRequest:
+    """The predictions of one request and what is known of their outcomes; every array has one element per prediction, in order.
+
+    Attributes
+    ----------
+    labels : bool array
+        The label that counts; False where none is known.
+    known : bool array
+        Whether there is a label, told or read from its absence.
+    told : bool array
+        Whether an outcome was told.
+    outcome_at : datetime64[us] array
+        When it was observed (UTC), or came where nobody said; NaT where none was told.
+    """
+
+    request_id: str
+    received_at: datetime
+    model_digest: str
+    scores: npt.NDArray[np.float64]
+    contact: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.bool_]
+    known: npt.NDArray[np.bool_]
+    told: npt.NDArray[np.bool_]
+    outcome_at: npt.NDArray[np.datetime64]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The predictions of one day (UTC): how many, how many with a label that was told and how many of these are positive, and how many
+    outcomes of each status came for them."""
+
+    day: date
+    predicted: int
+    labelled: int
+    positive: int
+    counts: Mapping[str, int]
 
 
 class OutcomeStore(Protocol):
     """Append-only record of outcomes."""
 
-    def record(self, campaign: str, outcomes: Sequence[Outcome], source: str) -> dict[str, int]:
-        """Store every outcome and return counts by status.
+    def record(
+        self, campaign: str, outcomes: Sequence[Outcome], source: str, *, rules: OutcomeRules = RULES, batch: OutcomeBatch | None = None
+    ) -> Recorded:
+        """Store every outcome, all or none, and say what became of each; `propensity.outcomes` says what the statuses mean.
 
-        ``recorded``: the first for its prediction. ``duplicate``: says the same again. ``contradicting``: says otherwise; the first
-        stands and the contradiction stays visible. ``unmatched``: no such prediction.
+        A ``batch`` that was stored before is not stored again.
         """
 
+    def rematch(self, campaign: str, *, rules: OutcomeRules = RULES, since: datetime | None = None) -> Recorded:
+        """Look again for the predictions of outcomes that wait for one, of those that came from ``since`` on; counts of what was found."""
+
     def labelled(self, campaign: str, since: datetime, until: datetime) -> list[LabelledPrediction]:
-        """Predictions made in [since, until) with a recorded outcome, by prediction time."""
+        """Predictions made in [since, until) with an outcome that was told and counts, mature or not, by prediction time."""
+
+    def requests(self, campaign: str, since: datetime, until: datetime, *, rules: OutcomeRules | None = None) -> Iterator[LabelledRequest]:
+        """Every request answered in [since, until) with what was told of its predictions, oldest first, some in memory at a time.
+
+        With ``rules``, the absence of an outcome is read as they say: ask for mature cohorts alone (``rules.mature_until``).
+        """
+
+    def cohorts(self, campaign: str, since: datetime, until: datetime) -> list[Cohort]:
+        """One per day with predictions made in [since, until), oldest first."""
+
+    def arrivals(self, campaign: str, since: datetime, until: datetime) -> dict[date, dict[str, int]]:
+        """Outcomes that came in [since, until) by day (UTC) and status. One that waited and was matched since counts as what it became."""
 
 
 @dataclass(frozen=True)

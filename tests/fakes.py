@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from propensity.access import ApiKey, KnownKeys, NewKey
+from propensity.adapters.outcome_reading import labelled
 from propensity.errors import (
     DatabaseUnavailable,
     DataError,
@@ -18,7 +21,23 @@ from propensity.errors import (
     PromotionConflict,
     RegistryUnavailable,
 )
-from propensity.ports import Json, LabelledPrediction, LoggedRequest, MonitorRun, Outcome, Promotion, StoredReply, TrainingRun
+from propensity.outcome_rules import OutcomeRules
+from propensity.outcomes import UNMATCHED, History, counted, judge, recorded
+from propensity.ports import (
+    RULES,
+    Cohort,
+    Json,
+    LabelledPrediction,
+    LabelledRequest,
+    LoggedRequest,
+    MonitorRun,
+    Outcome,
+    OutcomeBatch,
+    Promotion,
+    Recorded,
+    StoredReply,
+    TrainingRun,
+)
 from propensity.prediction_id import parse_prediction_id, prediction_id
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -137,49 +156,83 @@ class FakeOutcomeStore:
 
     def __init__(self, log: FakePredictionLog) -> None:
         self.log = log
-        self.recorded: dict[str, bool] = {}
+        self.histories: dict[str, History] = {}
+        self.kept: list[tuple[str | None, str]] = []
         self.posted: list[Outcome] = []
         self.sources: set[str] = set()
+        self.batches: dict[tuple[str, OutcomeBatch], Recorded] = {}
 
-    def record(self, campaign: str, outcomes: Sequence[Outcome], source: str) -> dict[str, int]:
+    def record(
+        self, campaign: str, outcomes: Sequence[Outcome], source: str, *, rules: OutcomeRules = RULES, batch: OutcomeBatch | None = None
+    ) -> Recorded:
         self.log.database.ping()
-        counts = dict.fromkeys(("recorded", "duplicate", "contradicting", "unmatched"), 0)
-        for outcome in outcomes:
-            counts[self._status(campaign, outcome)] += 1
+        if batch is not None and (campaign, batch) in self.batches:
+            return Recorded(self.batches[campaign, batch].counts)
+        found = recorded([self._status(campaign, outcome, rules) for outcome in outcomes])
         self.posted += outcomes
         self.sources.add(source)
-        return counts
+        if batch is not None:
+            self.batches[campaign, batch] = found
+        return found
 
-    def _status(self, campaign: str, outcome: Outcome) -> str:
+    def rematch(self, campaign: str, *, rules: OutcomeRules = RULES, since: datetime | None = None) -> Recorded:  # noqa: ARG002 (nothing waits here)
+        return recorded([])
+
+    def _status(self, campaign: str, outcome: Outcome, rules: OutcomeRules) -> str:
         found = self._match(campaign, outcome)
-        if found is None:
-            return "unmatched"
-        if found not in self.recorded:
-            self.recorded[found] = outcome.label
-            return "recorded"
-        return "duplicate" if self.recorded[found] == outcome.label else "contradicting"
+        status = UNMATCHED
+        if found is not None:
+            name, predicted_at = found
+            history = self.histories.setdefault(name, History())
+            at = outcome.observed_at or self.log.database.now
+            status, counts = judge(outcome, history, predicted_at, at, rules)
+            history.add(outcome.label, outcome.observed_at, at, status, counts)
+        self.kept.append((found and found[0], status))
+        return status
 
-    def _match(self, campaign: str, outcome: Outcome) -> str | None:
+    def _match(self, campaign: str, outcome: Outcome) -> tuple[str, datetime] | None:
         for entry in reversed([e for e in self.log.entries if e.campaign == campaign]):
+            assert entry.received_at is not None
             if outcome.prediction_id is not None:
                 request_id, position = parse_prediction_id(outcome.prediction_id)
                 if entry.request_id == request_id and position <= len(entry.scores):
-                    return outcome.prediction_id
-            elif outcome.observed_at is None or entry.received_at is None or entry.received_at <= outcome.observed_at:
+                    return outcome.prediction_id, entry.received_at
+            elif outcome.observed_at is None or entry.received_at <= outcome.observed_at:
                 positions = [at for at, customer in enumerate(entry.customer_ids, start=1) if customer == outcome.customer_id]
                 if positions:
-                    return prediction_id(entry.request_id, positions[-1])
+                    return prediction_id(entry.request_id, positions[-1]), entry.received_at
         return None
 
     def labelled(self, campaign: str, since: datetime, until: datetime) -> list[LabelledPrediction]:
-        found = []
-        for entry in self.log.window(campaign, since, until):
-            for at in range(len(entry.scores)):
-                known = prediction_id(entry.request_id, at + 1)
-                if known in self.recorded and entry.received_at is not None:
-                    made = (known, entry.received_at, entry.model_digest, float(entry.scores[at]), bool(entry.contact[at]))
-                    found.append(LabelledPrediction(*made, label=self.recorded[known]))
-        return found
+        return [found for request in self.requests(campaign, since, until) for found in labelled(request)]
+
+    def requests(self, campaign: str, since: datetime, until: datetime, *, rules: OutcomeRules | None = None) -> Iterator[LabelledRequest]:
+        for e in self.log.window(campaign, since, until):
+            histories = [self.histories.get(prediction_id(e.request_id, at + 1), History()) for at in range(len(e.scores))]
+            told = np.array([h.label is not None for h in histories])
+            absent = rules is not None and rules.absent_means != "unknown"
+            known = told | (np.array([not h.counted for h in histories]) & absent)
+            times = [h.at.replace(tzinfo=None) if h.at and h.label is not None else "NaT" for h in histories]
+            assert e.received_at is not None
+            yield LabelledRequest(
+                e.request_id, e.received_at, e.model_digest, e.scores, e.contact, np.array([bool(h.label) for h in histories]), known, told,
+                np.array(times, dtype="datetime64[us]"),
+            )  # fmt: skip
+
+    def cohorts(self, campaign: str, since: datetime, until: datetime) -> list[Cohort]:
+        self.log.database.ping()
+        found: dict[date, list[LabelledRequest]] = {}
+        for request in self.requests(campaign, since, until):
+            found.setdefault(request.received_at.date(), []).append(request)
+        return [
+            Cohort(
+                day, sum(len(r.scores) for r in of), sum(int(r.told.sum()) for r in of), sum(int(r.labels.sum()) for r in of), counted(())
+            )
+            for day, of in found.items()
+        ]
+
+    def arrivals(self, campaign: str, since: datetime, until: datetime) -> dict[date, dict[str, int]]:  # noqa: ARG002 (all come now)
+        return {self.log.database.now.date(): counted(status for _, status in self.kept)} if self.kept else {}
 
 
 class FakePromotionLedger:

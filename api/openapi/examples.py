@@ -10,6 +10,7 @@ from api.rows import id_column
 from propensity.campaign import Campaign, Policy
 from propensity.decision import CONTACT, LEAVE, as_json, bands, decide
 from propensity.explain import Reason
+from propensity.outcomes import counted
 from propensity.prediction_id import prediction_id
 
 REQUEST_ID = "3f1c2a52-0c3e-4a57-9c5b-6a1f0b7f5d11"
@@ -31,8 +32,9 @@ def scored_columns(campaign: Campaign) -> Json:
 
 def outcome_counts(campaign: Campaign) -> Json:
     """A reply to the example outcomes."""
-    counts = {"received": 2, "refused": 0, "recorded": 2, "duplicate": 0, "contradicting": 0, "unmatched": 0}
-    return {"request_id": REQUEST_ID, "campaign": campaign.name, "counts": counts, "errors": [], "errors_total": 0}
+    counts = {"received": 2, "refused": 0, **counted(["recorded", "recorded"])}
+    results = [{"row": row, "status": "recorded"} for row in (1, 2)]
+    return {"request_id": REQUEST_ID, "campaign": campaign.name, "counts": counts, "results": results, "errors": [], "errors_total": 0}
 
 
 def _scores(campaign: Campaign) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -19,6 +19,11 @@ TAGS = {
     "Records": "What was asked and answered, and why.",
     "Operation": "Health, metrics and this description.",
 }
+CONTRADICTIONS = {
+    "first": "the first that came counts",
+    "last": "the one that was observed last counts",
+    "positive": "the positive one counts",
+}
 NDJSON_TOLD = (
     'One prediction a line, then `{"error": ...}` for each thing that was wrong, last `{"summary": ...}` with the rest of the reply.'
 )
@@ -32,7 +37,7 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
     found: Json = {}
     for name, campaign in campaigns.items():
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
-        found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign)}
+        found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
     return {**found, **_campaign_paths(list(campaigns)), **_record_paths(), **_operation_paths()}
 
 
@@ -71,11 +76,33 @@ def _post_outcomes(name: str, campaign: Campaign) -> Json:
         f"outcomes-{name}",
         "Scoring",
         f"Report outcomes: {campaign.title}",
-        f"What happened later: {label.meaning or label.column}. The first outcome of a prediction stands; what contradicts it is counted.",
+        f"What happened later: {label.meaning or label.column}. An outcome counts within {label.window_days} days after its prediction; of "
+        f"two that say otherwise {CONTRADICTIONS[label.contradictions]}. Both are kept.",
         {"200": done("Recorded, and counted by what became of them", reply)},
         (400, 404, 413, 415, 422, 503),
         parameters=[{"$ref": "#/components/parameters/ContentEncoding"}],
         requestBody=outcomes_body(campaign),
+    )
+
+
+def _get_outcomes(name: str, campaign: Campaign) -> Json:
+    days = (
+        ("since", "the first day, UTC; 90 days with the last one where none is named"),
+        ("until", "the last day, UTC; today where none is named"),
+    )
+    return _operation(
+        ("GET", "/v1/campaigns/{campaign}/outcomes"),
+        f"outcome-summary-{name}",
+        "Scoring",
+        f"What is known: {campaign.title}",
+        "Outcomes by what became of them, per day of arrival and per cohort, the predictions of one day; and how much of what was "
+        "predicted is known in mature cohorts, those whose label window is over.",
+        {"200": done("Counts", {JSON: {"schema": ref("OutcomeSummary")}})},
+        (400, 404, 503),
+        parameters=[
+            {"name": day, "in": "query", "required": False, "description": told, "schema": {"type": "string", "format": "date"}}
+            for day, told in days
+        ],
     )
 
 

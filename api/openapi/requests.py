@@ -13,6 +13,7 @@ from api.openapi.schemas import PREDICTION_ID
 from api.predictions import DEFAULT_REASONS, MAX_KEY, MAX_REASONS
 from api.row_schema import example_columns, example_rows
 from propensity.campaign import POLICY_VALUES, Campaign
+from propensity.outcomes import other_names
 from propensity.schema import ID_LENGTH
 
 # How a table in a binary format must look; it cannot be shown as text.
@@ -105,16 +106,19 @@ def outcome_schema(campaign: Campaign) -> Json:
     """What happened to one customer."""
     label = campaign.label
     meaning = f": {label.meaning}" if label.meaning else ""
+    customer: Json = {"type": ["string", "number"], "maxLength": ID_LENGTH}
+    moment: Json = {**TIME, "type": ["string", "null"]}
     properties = {
         "prediction_id": PREDICTION_ID,
-        "customer_id": said(
-            "the newest prediction of this customer before the outcome", {"type": ["string", "number"], "maxLength": ID_LENGTH}
-        ),
+        "customer_id": said("the newest prediction of this customer before the contact, else before the outcome", customer),
         "label": said(f"true or {label.positive!r}{meaning}", {"enum": [True, False, label.positive, label.negative, "true", "false"]}),
-        "observed_at": said("when it was seen, with its offset", {**TIME, "type": ["string", "null"]}),
+        "observed_at": said("when it was seen, with its offset; or a day, which means its end (UTC)", moment),
+        "contacted_at": said("when the customer was contacted", moment),
+        "correction": said("what was told before is wrong; without a label it is withdrawn", {"enum": [True, False, "true", "false"]}),
     }
-    described = "What happened to one customer; names either a prediction or a customer."
-    return {**_object(properties, required=("label",)), "description": described}
+    properties |= {name: properties[to] for name, to in other_names(campaign).items()}
+    described = "What happened to one customer; names either a prediction or a customer. Only a correction may come without a label."
+    return {**_object(properties, required=()), "description": described}
 
 
 def _text_bodies(rows: list[Json], told: str) -> Json:

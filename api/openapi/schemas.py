@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from api.codes import ROW_CODES
+from api.openapi.outcomes import outcome_counts, outcome_rules, outcome_summary
 from api.openapi.parts import (
     COUNT,
     FLAG,
@@ -70,7 +71,8 @@ def schemas() -> Json:
         "ScoredList": record({**_answer(), "predictions": array(ref("Prediction")), **_errors()}),
         "ScoredColumns": record({**_answer(), "columns": ref("PredictionColumns"), **_errors()}),
         "RowIssue": _row_issue(),
-        "OutcomeCounts": _outcome_counts(),
+        "OutcomeCounts": outcome_counts({"request_id": REQUEST_ID, "campaign": TEXT}, _errors()),
+        "OutcomeSummary": outcome_summary(),
         "Campaign": record(_campaign()),
         "CampaignInFull": record({**_campaign(), **_declared()}),
         "Campaigns": record({"campaigns": array(ref("Campaign"))}),
@@ -180,18 +182,6 @@ def _row_issue() -> Json:
     return record(properties, description="One thing wrong with one row.")
 
 
-def _outcome_counts() -> Json:
-    counts = {
-        "received": said("outcomes in the request", COUNT),
-        "refused": said("outcomes that could not be used; errors says why", COUNT),
-        "recorded": said("the first for their prediction", COUNT),
-        "duplicate": said("say the same again", COUNT),
-        "contradicting": said("say otherwise; the first stands", COUNT),
-        "unmatched": said("no such prediction", COUNT),
-    }
-    return record({"request_id": REQUEST_ID, "campaign": TEXT, "counts": record(counts), **_errors()})
-
-
 def _campaign() -> Json:
     links = {
         name: {"type": "string", "format": "uri-reference"} for name in ("self", "schema", "model", "models", "predictions", "outcomes")
@@ -206,7 +196,7 @@ def _campaign() -> Json:
 
 
 def _declared() -> Json:
-    label = {"column": TEXT, "positive": TEXT, "negative": TEXT, "window_days": COUNT, "meaning": TEXT}
+    label = {"column": TEXT, "positive": TEXT, "negative": TEXT, "meaning": TEXT, **outcome_rules()}
     economics = {
         "contact_cost": said("decimal", TEXT),
         "conversion_value": said("decimal", TEXT),

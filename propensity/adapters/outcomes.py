@@ -2,61 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
+from psycopg.types.json import Jsonb
 
+from propensity.adapters import outcome_reading as reading
 from propensity.adapters.database import Cursor, Database
-from propensity.adapters.pg_arrays import PgArray
-from propensity.errors import DataError, NotFound
-from propensity.ports import LabelledPrediction, Outcome
-from propensity.prediction_id import parse_prediction_id, prediction_id
+from propensity.adapters.outcome_matching import Matched, Place, ints, match
+from propensity.errors import DataError
+from propensity.outcome_rules import OutcomeRules
+from propensity.outcomes import AMBIGUOUS, UNMATCHED, WAITING, History, counted, judge, recorded
+from propensity.ports import RULES, Cohort, LabelledPrediction, LabelledRequest, Outcome, OutcomeBatch, Recorded
 
-STATUSES = ("recorded", "duplicate", "contradicting", "unmatched")
-Place = tuple[str, int]
 _TIMEOUT_S = 30.0
-_FIRST_PAGE_ROWS = 50_000
-# Later than any prediction: stands for "whenever it was".
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+# Parts of files are larger than what is posted, and nobody waits for a reply.
+_BATCH_TIMEOUT_S = 300.0
+_PAGE_ROWS = 50_000
+_EVER = datetime(1, 1, 1, tzinfo=UTC)
 
-_EXISTING = """
-select asked.ordinal from unnest(%b::int[], %b::text[], %b::int[]) as asked (ordinal, request_id, position)
-join prediction_request as r on r.request_id = asked.request_id::uuid and asked.position <= r.answered
-where r.campaign = %b"""
-_LABELS = """
-select asked.request_id, asked.position, o.label from unnest(%b::text[], %b::int[]) as asked (request_id, position)
-join outcome as o on o.request_id = asked.request_id::uuid and o.position = asked.position and o.status = 'recorded'"""
-_PAGE_START = """
-select min(received_at) from (
-    select received_at, sum(answered) over (order by received_at desc, request_id desc) - answered as newer
-    from prediction_request where campaign = %(campaign)s and received_at < %(until)s and received_at <= %(latest)s
-    order by received_at desc, request_id desc limit %(page_rows)s
-) as page where newer < %(page_rows)s"""
-_BY_CUSTOMER = """
-with asked as (
-    select * from unnest(%(ordinals)b::int[], %(customers)b::text[], %(observed)b::timestamptz[]) as a (ordinal, customer_id, observed_at)
-), page as (
-    select request_id, received_at, p.customer_id, p.position
-    from prediction_request cross join lateral unnest(customer_ids) with ordinality as p (customer_id, position)
-    where campaign = %(campaign)s and received_at >= %(start)s and received_at < %(until)s and received_at <= %(latest)s
-)
-select distinct on (asked.ordinal) asked.ordinal, page.request_id::text, page.position::integer
-from asked join page on page.customer_id = asked.customer_id and page.received_at <= asked.observed_at
-order by asked.ordinal, page.received_at desc, page.request_id desc, page.position desc"""
+_LOCK = "select pg_advisory_xact_lock(hashtextextended('outcome ' || %s, 0)), now()"
+_STORED_BATCH = "select counts from outcome_batch where campaign = %s and sha256 = %s and number = %s"
+_STORE_BATCH = "insert into outcome_batch (campaign, sha256, number, source, counts) values (%s, %s, %s, %s, %s)"
+_TOLD = """
+select o.request_id::text, o.position, o.label, o.observed_at, coalesce(o.observed_at, o.received_at), o.status, o.counts
+from (select distinct * from unnest(%b::text[], %b::int[]) as a (request_id, position)) as asked
+join outcome as o on o.request_id = asked.request_id::uuid and o.position = asked.position
+where o.request_id is not null and o.status <> 'duplicate' order by o.id"""
+_SOMETHING_WAITS = "select exists (select from outcome where campaign = %s and request_id is null)"
+_NOT_FOLLOWED = "not exists (select from outcome as next where next.follows = w.id)"
+_WAITING = f"""
+select w.id, w.prediction_id, w.customer_id, w.label, w.observed_at, w.contacted_at, w.correction
+from (select distinct * from unnest(%b::text[]) as a (key)) as asked
+join outcome as w on w.campaign = %b and coalesce(w.prediction_id, w.customer_id) = asked.key
+where w.request_id is null and {_NOT_FOLLOWED}"""
+_OPEN = f"""
+select w.id, w.received_at, w.source, w.label, w.observed_at, w.prediction_id, w.customer_id, w.contacted_at, w.correction
+from outcome as w where w.campaign = %s and w.request_id is null and w.received_at >= %s and w.id > %s and {_NOT_FOLLOWED}
+order by w.id limit {_PAGE_ROWS}"""
+_STILL_OPEN = f"select w.id from unnest(%b::bigint[]) as a (id) join outcome as w on w.id = a.id where {_NOT_FOLLOWED}"
+_IDS = "select nextval(pg_get_serial_sequence('outcome', 'id')) from generate_series(1, %s)"
 _COPY = """
-copy outcome (campaign, request_id, position, prediction_id, customer_id, label, status, observed_at, source) from stdin"""
-# By request, not by the view: the planner cannot know how many rows unnest gives, and unpacks a request once for each of its outcomes.
-_LABELLED = """
-select r.request_id::text, r.received_at, r.model_digest, r.scores, r.contact, known.positions, known.labels
-from prediction_request as r
-cross join lateral (
-    select array_agg(position order by position) as positions, array_agg(label order by position) as labels
-    from outcome where request_id = r.request_id and status = 'recorded'
-) as known
-where r.campaign = %s and r.received_at >= %s and r.received_at < %s and known.positions is not null
-order by r.received_at, r.request_id"""
+copy outcome (id, campaign, request_id, position, predicted_at, prediction_id, customer_id, label, status, counts, observed_at,
+    contacted_at, correction, follows, source) from stdin"""
+# What makes an outcome that waits the same as one that comes.
+_Key = tuple[str | None, str | None, bool | None, datetime | None, datetime | None, bool]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An outcome with its source, and what is known where it waited."""
+
+    outcome: Outcome
+    source: str
+    came_at: datetime
+    follows: int | None = None
+
+    @property
+    def at(self) -> datetime:
+        """When it was observed, or came where nobody said."""
+        return self.outcome.observed_at or self.came_at
 
 
 class PostgresOutcomeStore:
@@ -65,114 +72,142 @@ class PostgresOutcomeStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def record(self, campaign: str, outcomes: Sequence[Outcome], source: str) -> dict[str, int]:
-        """Store every outcome in one transaction and return counts by status, all four of them.
+    def record(
+        self, campaign: str, outcomes: Sequence[Outcome], source: str, *, rules: OutcomeRules = RULES, batch: OutcomeBatch | None = None
+    ) -> Recorded:
+        """Store every outcome in one transaction and say what became of each. Writers to one campaign take turns.
 
-        An outcome with a prediction id belongs to that prediction. One with a customer id belongs to the customer's latest prediction
-        in the campaign that was made not after ``observed_at`` (ever, where that is None). Posts to one campaign take turns.
-        Raises DataError where an outcome names neither.
+        Raises DataError where an outcome names neither a prediction nor a customer.
         """
         if any(o.prediction_id is None and o.customer_id is None for o in outcomes):
             raise DataError("every outcome must name a prediction id or a customer id")
-        with self._database.transaction(_TIMEOUT_S) as cursor:
-            cursor.execute("select pg_advisory_xact_lock(hashtextextended('outcome ' || %s, 0))", (campaign,))
-            places = _by_prediction(cursor, campaign, outcomes) | _by_customer(cursor, campaign, outcomes)
-            statuses = classify(outcomes, places, _known_labels(cursor, places.values()))
-            _copy(cursor, campaign, source, outcomes, places, statuses)
-        return {status: statuses.count(status) for status in STATUSES}
+        with self._database.transaction(_TIMEOUT_S if batch is None else _BATCH_TIMEOUT_S) as cursor:
+            if batch is not None and (stored := _stored(cursor, campaign, batch)) is not None:
+                return stored
+            came_at = _now(cursor)
+            told = [_Told(outcome, source, came_at) for outcome in outcomes]
+            # Before the lock: others may write while the log is searched.
+            matched = match(cursor, campaign, outcomes, [one.at for one in told], rules)
+            cursor.execute(_LOCK, (campaign,))
+            if batch is not None and (stored := _stored(cursor, campaign, batch)) is not None:
+                return stored
+            found = recorded(_write(cursor, campaign, told, matched, rules))
+            if batch is not None:
+                cursor.execute(_STORE_BATCH, (campaign, batch.sha256, batch.number, source, Jsonb(dict(found))))
+        return found
+
+    def rematch(self, campaign: str, *, rules: OutcomeRules = RULES, since: datetime | None = None) -> Recorded:
+        """Look again for the predictions of outcomes that wait, page by page; counts of those that were found.
+
+        Each is written as a new row that follows the one that waits, and is judged as if it had come when that one did.
+        """
+        statuses: list[str] = []
+        after = 0
+        while True:
+            with self._database.transaction(_BATCH_TIMEOUT_S) as cursor:
+                page = cursor.execute(_OPEN, (campaign, since or _EVER, after)).fetchall()
+                if not page:
+                    return Recorded(counted(statuses))
+                statuses += _rematch(cursor, campaign, [_waiting(row) for row in page], rules)
+                after = page[-1][0]
 
     def labelled(self, campaign: str, since: datetime, until: datetime) -> list[LabelledPrediction]:
-        """Predictions made in [since, until) with a recorded outcome, by prediction time."""
-        with self._database.transaction(_TIMEOUT_S) as cursor:
-            rows = cursor.execute(_LABELLED, (campaign, since, until)).fetchall()
-        return [labelled for row in rows for labelled in _labelled(row)]
+        """Predictions made in [since, until) with an outcome that was told and counts, by prediction time."""
+        return [labelled for request in self.requests(campaign, since, until) for labelled in reading.labelled(request)]
+
+    def requests(self, campaign: str, since: datetime, until: datetime, *, rules: OutcomeRules | None = None) -> Iterator[LabelledRequest]:
+        """Every request answered in [since, until) with what is known of its predictions, oldest first.
+
+        About 20,000 predictions are in memory at a time; each page is a short transaction of its own.
+        """
+        return reading.requests(self._database, campaign, since, until, rules)
+
+    def cohorts(self, campaign: str, since: datetime, until: datetime) -> list[Cohort]:
+        """One per day (UTC) with predictions made in [since, until), oldest first."""
+        return reading.cohorts(self._database, campaign, since, until)
+
+    def arrivals(self, campaign: str, since: datetime, until: datetime) -> dict[date, dict[str, int]]:
+        """Outcomes that came in [since, until) by day (UTC) and status; what waited and was matched since counts as what it became."""
+        return reading.arrivals(self._database, campaign, since, until)
 
 
-def classify(outcomes: Sequence[Outcome], places: Mapping[int, Place], known: Mapping[Place, bool]) -> list[str]:
-    """The status of each outcome, given the place (request id, position) of those that matched and the labels recorded before."""
-    labels = dict(known)
-    statuses = []
-    for ordinal, outcome in enumerate(outcomes):
-        place = places.get(ordinal)
-        if place is None:
-            statuses.append("unmatched")
-        elif place not in labels:
-            labels[place] = outcome.label
-            statuses.append("recorded")
-        else:
-            statuses.append("duplicate" if labels[place] == outcome.label else "contradicting")
-    return statuses
+def _now(cursor: Cursor) -> datetime:
+    row = cursor.execute("select now()").fetchone()
+    assert row is not None, "now() gives one row"
+    moment: datetime = row[0]
+    return moment
 
 
-def _by_prediction(cursor: Cursor, campaign: str, outcomes: Sequence[Outcome]) -> dict[int, Place]:
-    asked = dict(_parsed(outcomes))
-    if not asked:
-        return {}
-    ids, positions = zip(*asked.values(), strict=True)
-    found = cursor.execute(_EXISTING, (_ints(asked), list(ids), _ints(positions), campaign)).fetchall()
-    return {ordinal: asked[ordinal] for (ordinal,) in found}
+def _stored(cursor: Cursor, campaign: str, batch: OutcomeBatch) -> Recorded | None:
+    row = cursor.execute(_STORED_BATCH, (campaign, batch.sha256, batch.number)).fetchone()
+    return None if row is None else Recorded(row[0])
 
 
-def _parsed(outcomes: Sequence[Outcome]) -> Iterator[tuple[int, Place]]:
-    for ordinal, outcome in enumerate(outcomes):
-        if outcome.prediction_id is not None:
-            try:
-                yield ordinal, parse_prediction_id(outcome.prediction_id)
-            except NotFound:
-                continue  # stays unmatched, and visible as such
+def _waiting(row: tuple[Any, ...]) -> _Told:
+    outcome_id, came_at, source, label, observed_at, prediction_id, customer_id, contacted_at, correction = row
+    return _Told(Outcome(label, observed_at, prediction_id, customer_id, contacted_at, correction), source, came_at, outcome_id)
 
 
-def _by_customer(cursor: Cursor, campaign: str, outcomes: Sequence[Outcome]) -> dict[int, Place]:
-    """Places of the outcomes that name a customer, searched from the newest predictions back, in pages that grow.
+def _rematch(cursor: Cursor, campaign: str, waiting: list[_Told], rules: OutcomeRules) -> list[str]:
+    matched = match(cursor, campaign, [one.outcome for one in waiting], [one.at for one in waiting], rules)
+    if not matched.places:
+        return []
+    cursor.execute(_LOCK, (campaign,))
+    # Somebody else may have been here between the search and the lock.
+    still = {row[0] for row in cursor.execute(_STILL_OPEN, ([waiting[at].follows for at in matched.places],)).fetchall()}
+    chosen = [at for at in sorted(matched.places) if waiting[at].follows in still]
+    places = Matched({new: matched.places[at] for new, at in enumerate(chosen)})
+    return _write(cursor, campaign, [waiting[at] for at in chosen], places, rules) if chosen else []
 
-    An index of customers would be paid by every scored list (a GIN index costs more than the rest of the log); outcomes come in
-    bulk, later, and mostly concern recent predictions.
-    """
-    asked = {at: o for at, o in enumerate(outcomes) if o.prediction_id is None}
-    found: dict[int, Place] = {}
-    until = _NEVER
-    page_rows = _FIRST_PAGE_ROWS
-    while asked:
-        observed = [_NEVER if o.observed_at is None else o.observed_at for o in asked.values()]
-        latest = max(observed)
-        at: dict[str, Any] = {"campaign": campaign, "until": until, "latest": latest, "page_rows": page_rows}
-        row = cursor.execute(_PAGE_START, at).fetchone()
-        if row is None or row[0] is None:
-            break
-        customers = [o.customer_id for o in asked.values()]
-        at |= {"start": row[0], "ordinals": _ints(asked), "customers": customers, "observed": observed}
-        for ordinal, request_id, position in cursor.execute(_BY_CUSTOMER, at).fetchall():
-            found[ordinal] = (request_id, position)
-            del asked[ordinal]
-        until, page_rows = row[0], page_rows * 4
+
+def _write(cursor: Cursor, campaign: str, told: Sequence[_Told], matched: Matched, rules: OutcomeRules) -> list[str]:
+    """Judge outcomes in order and store them; the lock is held."""
+    histories = _histories(cursor, matched)
+    judged = [_judged(one, matched.places.get(at), at in matched.ambiguous, histories, rules) for at, one in enumerate(told)]
+    waits = _waits(cursor, campaign, told)
+    ids = [row[0] for row in cursor.execute(_IDS, (len(told),)).fetchall()]
+    with cursor.copy(_COPY) as copy:
+        for at, (one, (status, counts)) in enumerate(zip(told, judged, strict=True)):
+            key, o = _key(one.outcome), one.outcome
+            follows = waits.pop(key, None) if one.follows is None else one.follows
+            if status in WAITING:
+                # The same outcome, come again: here or in a file that is dropped once more.
+                waits[key] = ids[at]
+            place: Place | tuple[None, None, None] = matched.places.get(at, (None, None, None))
+            values = (o.prediction_id, o.customer_id, o.label, status, counts, o.observed_at, o.contacted_at, o.correction)
+            copy.write_row((ids[at], campaign, *place, *values, follows, one.source))
+    return [status for status, _ in judged]
+
+
+def _judged(
+    told: _Told, place: Place | None, ambiguous: bool, histories: dict[tuple[str, int], History], rules: OutcomeRules
+) -> tuple[str, bool]:
+    if place is None:
+        return (AMBIGUOUS if ambiguous else UNMATCHED), False
+    history = histories.setdefault(place[:2], History())
+    status, counts = judge(told.outcome, history, place.predicted_at, told.at, rules)
+    if status != "duplicate":
+        history.add(told.outcome.label, told.outcome.observed_at, told.at, status, counts)
+    return status, counts
+
+
+def _histories(cursor: Cursor, matched: Matched) -> dict[tuple[str, int], History]:
+    found: dict[tuple[str, int], History] = {}
+    if matched.places:
+        ids, positions, _ = zip(*matched.places.values(), strict=True)
+        for request_id, position, label, observed_at, at, status, counts in cursor.execute(_TOLD, (list(ids), ints(positions))).fetchall():
+            found.setdefault((request_id, position), History()).add(label, observed_at, at, status, counts)
     return found
 
 
-def _known_labels(cursor: Cursor, places: Iterable[Place]) -> dict[Place, bool]:
-    wanted = list(set(places))
-    if not wanted:
+def _waits(cursor: Cursor, campaign: str, told: Sequence[_Told]) -> dict[_Key, int]:
+    """Ids of what waits for its prediction and is told again here."""
+    row = cursor.execute(_SOMETHING_WAITS, (campaign,)).fetchone()
+    if row is None or not row[0] or not told or told[0].follows is not None:
         return {}
-    ids, positions = zip(*wanted, strict=True)
-    found = cursor.execute(_LABELS, (list(ids), _ints(positions))).fetchall()
-    return {(request_id, position): label for request_id, position, label in found}
+    keys = [one.outcome.prediction_id or one.outcome.customer_id for one in told]
+    return {tuple(values): outcome_id for outcome_id, *values in cursor.execute(_WAITING, (keys, campaign)).fetchall()}
 
 
-def _copy(
-    cursor: Cursor, campaign: str, source: str, outcomes: Sequence[Outcome], places: Mapping[int, Place], statuses: Sequence[str]
-) -> None:
-    with cursor.copy(_COPY) as copy:
-        for ordinal, (outcome, status) in enumerate(zip(outcomes, statuses, strict=True)):
-            place = places.get(ordinal, (None, None))
-            ids = (outcome.prediction_id, outcome.customer_id)
-            copy.write_row((campaign, *place, *ids, outcome.label, status, outcome.observed_at, source))
-
-
-def _labelled(row: tuple[Any, ...]) -> Iterator[LabelledPrediction]:
-    request_id, received_at, digest, scores, contact, positions, labels = row
-    for position, label in zip(positions, labels, strict=True):
-        at = position - 1
-        yield LabelledPrediction(prediction_id(request_id, position), received_at, digest, scores[at], contact[at], label)
-
-
-def _ints(values: Iterable[int]) -> PgArray:
-    return PgArray(np.fromiter(values, dtype=np.int64))
+def _key(o: Outcome) -> _Key:
+    return (o.prediction_id, o.customer_id, o.label, o.observed_at, o.contacted_at, o.correction)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
 
@@ -203,13 +203,22 @@ class Client:
         )
 
     def outcomes(self, campaign: str, outcomes: Sequence[Mapping[str, Any]], *, deadline_s: float | None = None) -> dict[str, Any]:
-        """Record what happened later; returns ``counts`` and ``errors`` as the service gives them. At most 10,000 at a time.
+        """Record what happened later; returns ``counts``, ``results`` (a status per row) and ``errors`` as the service gives them.
 
-        Each names a ``prediction_id`` or a ``customer_id``, a ``label`` and, as RFC 3339 text with an offset, ``observed_at``. A request
-        that is sent again after a lost reply records nothing twice, but then counts what it finds as ``duplicate``.
+        At most 10,000 at a time. Each names a ``prediction_id`` or a ``customer_id``, a ``label`` and, as days or RFC 3339 texts with
+        an offset, ``observed_at`` and ``contacted_at``; ``correction`` takes back what was told before. A request that is sent
+        again after a lost reply records nothing twice, but then counts what it finds as ``duplicate``.
         """
         path = f"/v1/campaigns/{_segment(campaign)}/outcomes"
         return dict(self._post(path, {"outcomes": rows_of(outcomes)}, self._until(deadline_s), None).body)
+
+    def outcome_summary(
+        self, campaign: str, *, since: str | None = None, until: str | None = None, deadline_s: float | None = None
+    ) -> dict[str, Any]:
+        """Outcomes by status, per cohort and per day of arrival, and how much is known of mature cohorts; days as ``2026-01-31``."""
+        asked = urlencode({name: day for name, day in (("since", since), ("until", until)) if day is not None})
+        path = f"/v1/campaigns/{_segment(campaign)}/outcomes"
+        return dict(self._get(f"{path}?{asked}" if asked else path, self._until(deadline_s)))
 
     def campaigns(self, *, deadline_s: float | None = None) -> list[dict[str, Any]]:
         """Every campaign with its live model."""

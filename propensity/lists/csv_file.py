@@ -6,7 +6,7 @@ writes decimals, and whether its quoting can be read to the end. What makes a fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,11 +37,13 @@ class Block:
     kind: str
 
 
-class CsvList:
-    """`propensity.lists.chunks.ListFile`.
+class CsvRows:
+    """The rows of a CSV file, in blocks that are whole.
 
     Parameters
     ----------
+    known : collection of str
+        Names of the columns that are looked at. The delimiter must yield at least one of them.
     copy : Path
         Where the file is written as UTF-8 if it is something else.
 
@@ -53,29 +55,27 @@ class CsvList:
         No rows.
     """
 
-    def __init__(self, campaign: Campaign, path: Path, name: str, copy: Path) -> None:
-        self.campaign, self.name = campaign, name
+    def __init__(self, path: Path, name: str, copy: Path, known: Collection[str]) -> None:
+        self.name = name
         self._file = as_utf8(path, name, copy)
-        self._copy = copy
+        self._copy, self._known = copy, known
         self.sha256 = self._file.sha256
-        head, stated, start, first_line = self._read_head()
+        self._head, stated, start, first_line = self._read_head()
+        head = self._head
         self.header: Sequence[str] = head.names
-        shape = Shape(head.delimiter, head.width, len(head.names), name)
+        self.shape = Shape(head.delimiter, head.width, len(head.names), name)
         end = _end_of_rows(self._file, start, head)
         if head.width == 1 and not stated:
             _check_one_column(self._file, start, end, name)
-        self.blocks = list(_blocks(self._file, start, end, first_line, shape))
+        self.blocks = list(_blocks(self._file, start, end, first_line, self.shape))
         self.rows = sum(block.rows for block in self.blocks)
         if not self.rows:
             raise DataError(f"{name} holds column names but no rows")
-        self.reading = Reading(
-            campaign, shape, head.places(self._known), by_commas=head.delimiter == ",", comma=False, point=True, commas=False
-        )
-        self.reading = self._with_decimals()
 
     @property
-    def _known(self) -> frozenset[str]:
-        return frozenset(name for name in (*self.campaign.feature_names, id_name(self.campaign), date_name(self.campaign)) if name)
+    def places(self) -> dict[str, int]:
+        """Where the known columns stand."""
+        return self._head.places(self._known)
 
     def _read_head(self) -> tuple[Header, str | None, int, int]:
         """The header, the stated delimiter, and where the rows begin, as byte and as line."""
@@ -95,6 +95,26 @@ class CsvList:
         before = text[: len(text) - len(rest)]
         lines = before.replace("\r\n", "\n").replace("\r", "\n").count("\n")
         return head, stated, self._file.start + len(before.encode()), 1 + (lines if ends else lines + 1)
+
+    def read(self, block: Block) -> bytes:
+        """A block's bytes."""
+        return self._file.read(block.at, block.size)
+
+    def close(self) -> None:
+        """Remove the copy."""
+        self._copy.unlink(missing_ok=True)
+
+
+class CsvList(CsvRows):
+    """`propensity.lists.chunks.ListFile`: the rows of a list, read as features. Parameters and errors as of `CsvRows`."""
+
+    def __init__(self, campaign: Campaign, path: Path, name: str, copy: Path) -> None:
+        wanted = (*campaign.feature_names, id_name(campaign), date_name(campaign))
+        super().__init__(path, name, copy, frozenset(column for column in wanted if column))
+        self.campaign = campaign
+        by_commas = self.shape.delimiter == ","
+        self.reading = Reading(campaign, self.shape, self.places, by_commas=by_commas, comma=False, point=True, commas=False)
+        self.reading = self._with_decimals()
 
     def _with_decimals(self) -> Reading:
         """How the file's numbers are written: looked at as far as it takes to be certain."""
@@ -125,14 +145,6 @@ class CsvList:
         """One per block."""
         for number, block in enumerate(self.blocks):
             yield CsvChunk(self, number, block)
-
-    def read(self, block: Block) -> bytes:
-        """A block's bytes."""
-        return self._file.read(block.at, block.size)
-
-    def close(self) -> None:
-        """Remove the copy."""
-        self._copy.unlink(missing_ok=True)
 
 
 @dataclass

@@ -19,6 +19,7 @@ ALL, SENDERS, OVERSEERS = set(Role), {Role.MARKETING, Role.OPERATOR}, {Role.OPER
 WHO: dict[tuple[str, str], set[Any]] = {
     ("POST", "/v1/campaigns/<campaign>/predictions"): SENDERS,
     ("POST", "/v1/campaigns/<campaign>/outcomes"): SENDERS,
+    ("GET", "/v1/campaigns/<campaign>/outcomes"): ALL,
     ("GET", "/v1/campaigns"): ALL,
     ("GET", "/v1/campaigns/<campaign>"): ALL,
     ("GET", "/v1/campaigns/<campaign>/schema"): ALL,

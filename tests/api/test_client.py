@@ -114,3 +114,5 @@ def test_the_other_calls_work_together(world: World, client: Client, rows: list[
     outcomes = [{"prediction_id": p["prediction_id"], "label": np.bool_(True)} for p in made]
     assert client.outcomes("term-deposit", outcomes)["counts"]["recorded"] == 2
     assert client.outcomes("term-deposit", outcomes)["counts"]["duplicate"] == 2
+    assert client.outcome_summary("term-deposit")["not_yet_mature"] == {"predicted": 2, "labelled": 2}
+    assert client.outcome_summary("term-deposit", since="2026-02-01", until="2026-02-28")["cohorts"] == []

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from propensity.model import Model
+from propensity.outcomes import counted
 from propensity.scoring import table_from_raw
 from tests.api.conftest import World
 from tests.api.models import as_table, make_campaign, make_model, make_rows
@@ -325,8 +326,14 @@ def test_outcomes_are_recorded_row_by_row(world: World, rows: Rows) -> None:
     ]
     reply = world.client.post("/v1/campaigns/term-deposit/outcomes", json={"outcomes": sent})
     assert reply.status_code == 200
-    assert reply.json["counts"] == {"received": 15, "refused": 10, "recorded": 2, "duplicate": 1, "contradicting": 1, "unmatched": 1}
+    some = {"recorded": 2, "duplicate": 1, "contradicting": 1, "unmatched": 1}
+    assert reply.json["counts"] == {"received": 15, "refused": 10} | counted(()) | some
     assert [e["row"] for e in reply.json["errors"]] == list(range(6, 16))
+    statuses = ["recorded", "recorded", "duplicate", "contradicting", "unmatched", *["refused"] * 10]
+    assert reply.json["results"] == [{"row": row, "status": status} for row, status in enumerate(statuses, start=1)]
+    exported = world.services.metrics.render().decode()
+    assert 'propensity_outcomes_total{campaign="term-deposit",status="refused"} 10.0' in exported
+    assert 'propensity_outcomes_total{campaign="term-deposit",status="contradicting"} 1.0' in exported
     assert "maybe" not in reply.text
 
 
@@ -336,6 +343,55 @@ def test_outcomes_by_csv_and_by_list(world: World, rows: Rows) -> None:
     text = "customer_id,label,observed_at\nc1,yes,\nc2,no,2026-03-01T13:00:00+01:00\n"
     assert world.client.post(url, data=text, content_type="text/csv").json["counts"]["recorded"] == 2
     assert world.client.post(url, json=[{"customer_id": "c3", "label": False}]).json["counts"]["recorded"] == 1
+
+
+def test_outcomes_as_the_campaigns_own_data_write_them(world: World, rows: Rows) -> None:
+    world.predict(rows[:2])
+    url = "/v1/campaigns/term-deposit/outcomes"
+    text = 'y;"id";observed_at;branch\r\nyes;c1;2026-03-01;x\r\nno;c2;2026-03-01;x\r\n'
+    assert world.client.post(url, data=text.encode("utf-16"), content_type="text/csv").json["counts"]["recorded"] == 2
+    lines = '{"id":"c1","y":"no","correction":true}\n{"customer_id":"c2","correction":"true"}\n{"id":"c1","customer_id":"c1","y":"no"}\n'
+    reply = world.client.post(url, data=lines, content_type="application/x-ndjson").json
+    assert [result["status"] for result in reply["results"]] == ["corrected", "withdrawn", "refused"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("correction", 1),
+        ("correction", "yes"),
+        ("contacted_at", "2026-03-01T12:00:00"),
+        ("contacted_at", "2026-03-02"),
+        ("contacted_at", "2026-02-30"),
+        ("label", None),
+        ("observed_at", "2026-02-27"),
+    ],
+)
+def test_a_field_of_an_outcome_that_cannot_be_read(world: World, field: str, value: object) -> None:
+    sent = {"customer_id": "c1", "label": True, "contacted_at": "2026-02-28", "observed_at": "2026-03-01", field: value}
+    reply = world.client.post("/v1/campaigns/term-deposit/outcomes", json=[sent])
+    assert reply.status_code == 422
+    assert [error["column"] for error in reply.json["errors"]] == [field]
+
+
+def test_what_is_known_is_told_by_cohort(world: World, rows: Rows) -> None:
+    world.predict(rows[:3])
+    url = "/v1/campaigns/term-deposit/outcomes"
+    world.client.post(url, json=[{"customer_id": "c1", "label": True}, {"customer_id": "nobody", "label": True}])
+    found = world.as_role("auditor").get(url).json
+    assert found["rules"] == {"window_days": 30, "absent_means": "unknown", "contradictions": "first"}
+    assert (found["since"], found["until"], found["mature_before"]) == ("2025-12-02", "2026-03-01", "2026-01-30")
+    assert found["counts"] == counted(["recorded", "unmatched"])
+    assert found["mature"] == {"predicted": 0, "labelled": 0, "coverage": None}
+    assert found["not_yet_mature"] == {"predicted": 3, "labelled": 1}
+    assert [(c["day"], c["mature"], c["predicted"], c["labelled"]) for c in found["cohorts"]] == [("2026-03-01", False, 3, 1)]
+
+
+@pytest.mark.parametrize(
+    "asked", ["since=2026-03-02", "until=9999-12-31", "since=2020-01-01", "since=x", "day=2026-01-01", "until=1&until=2"]
+)
+def test_a_span_that_cannot_be_told(world: World, asked: str) -> None:
+    assert world.client.get(f"/v1/campaigns/term-deposit/outcomes?{asked}").status_code == 400
 
 
 @pytest.mark.parametrize("body", ["[]", '[{"label":true}]', '{"outcomes":[]}', '{"outcomes":[1],"x":1}', "null", "7"])

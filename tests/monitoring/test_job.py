@@ -19,6 +19,7 @@ from tests.fakes import NOW, FakeDatabase, FakeMonitorStore, FakeObjectStore, Fa
 
 CAMPAIGN = tiny_campaign()
 SINCE, UNTIL = NOW - timedelta(days=1), NOW + timedelta(days=1)
+MATURE = NOW + timedelta(days=CAMPAIGN.label.window_days + 1)
 
 
 @dataclass
@@ -51,9 +52,9 @@ class Platform:
     def monitor(self, since: datetime = SINCE, until: datetime = UNTIL) -> MonitorRun:
         return monitor(CAMPAIGN, ledger=self.ledger, store=self.store, log=self.log, monitor_store=self.monitors, since=since, until=until)
 
-    def performance(self) -> MonitorRun:
+    def performance(self, *, now: datetime = MATURE) -> MonitorRun:
         return performance(
-            CAMPAIGN, ledger=self.ledger, log=self.log, outcomes=self.outcomes, monitor_store=self.monitors, since=SINCE, until=UNTIL
+            CAMPAIGN, ledger=self.ledger, outcomes=self.outcomes, monitor_store=self.monitors, since=SINCE, until=UNTIL, now=now
         )
 
 
@@ -241,3 +242,18 @@ def test_performance_waits_for_outcomes_and_measures_them_as_they_come(at: Platf
     assert values(run, "positive_rate")[None] == pytest.approx(labels[:1_000].mean())
     assert values(run, "roc_auc")[None] > 0.65
     assert [known.rows for known in at.monitors.recorded] == [0, 1_000]
+
+
+def test_young_predictions_are_told_as_preliminary_and_judged_when_they_are_mature(at: Platform, model: Model) -> None:
+    table = tiny_table(2_000, 11)
+    request_id = at.predict(model, table)
+    labels = tiny_labels(table, 11)
+    said = [Outcome(bool(label), None, prediction_id(request_id, row)) for row, label in enumerate(labels[:1_000], start=1)]
+    at.outcomes.record(CAMPAIGN.name, said, "test")
+    run = at.performance(now=NOW + timedelta(days=CAMPAIGN.label.window_days))
+    assert (run.verdict, run.rows, run.reference_rows) == ("no_data", 0, 0)
+    assert values(run, "not_yet_mature")[None] == 2_000
+    assert values(run, "labelled_not_yet_mature")[None] == 1_000
+    assert {m.method for m in run.metrics if m.metric == "preliminary_roc_auc"} == {"preliminary"}
+    assert not values(run, "roc_auc")
+    assert at.performance().rows == 1_000

@@ -77,6 +77,9 @@ CONTRADICTIONS: dict[str, tuple[Mapping[str, Any], str]] = {
     "label with one value": ({"label": Label("accepted", "yes", "yes")}, "'accepted'"),
     "label as id": ({"id_column": "accepted"}, "'accepted'"),
     "label as calendar": ({"calendar": Dates("accepted")}, "'accepted'"),
+    "label without a window": ({"label": Label("accepted", "yes", "no", window_days=0)}, "window_days"),
+    "label with absence misread": ({"label": Label("accepted", "yes", "no", absent_means="no")}, "absent_means"),  # type: ignore[arg-type]
+    "label with a rule of its own": ({"label": Label("accepted", "yes", "no", contradictions="both")}, "contradictions"),  # type: ignore[arg-type]
     "label excluded": ({"excluded": (("accepted", "leaks"),)}, "'accepted'"),
     "id as feature": ({"id_column": "age"}, "'age'"),
     "date as feature": ({"calendar": Dates("age")}, "'age'"),
@@ -156,6 +159,8 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"title": "Other"},
     {"question": "Other?"},
     {"label": Label("accepted", "yes", "no", window_days=31)},
+    {"label": Label("accepted", "yes", "no", absent_means="negative")},
+    {"label": Label("accepted", "yes", "no", contradictions="last")},
     {"features": tiny_campaign().features[:-1]},
     {"features": tiny_campaign().features[::-1]},
     {"features": (Numeric("age", 18, 101, "years", integer=True), *tiny_campaign().features[1:])},

@@ -9,7 +9,7 @@ from local.postgres_urls import DatabaseUrls
 from propensity.adapters.migrate import current_revision, migrate
 from propensity.errors import DatabaseUnavailable, SettingsInvalid
 
-TABLES = ["prediction_request", "idempotency_key", "outcome", "promotion", "monitor_run", "monitor_metric", "flow_period"]
+TABLES = ["prediction_request", "idempotency_key", "outcome", "promotion", "monitor_run", "monitor_metric", "flow_period", "outcome_batch"]
 
 
 def test_several_at_once_and_again(database: DatabaseUrls) -> None:
