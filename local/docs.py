@@ -68,6 +68,7 @@ def _campaign(c: Campaign) -> str:
         f"| policy | {c.policy.kind}" + (f" {c.policy.value:g}" if c.policy.value is not None else "") + " |",
         f"| gates | {'; '.join(_gate(g) for g in c.gates)} |",
         f"| monitors | {'; '.join(f'{m.metric}: warn {m.warn:g}, alert {m.alert:g}' for m in c.monitors)} |",
+        f"| watch | {c.watch.told} |",
         f"| other columns in a posted row | {OTHER_COLUMNS[c.unexpected_columns]} |",
     ]
     if c.leak_guard:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from propensity.errors import CampaignError
 from propensity.outcome_rules import AbsentMeans, Contradictions, OutcomeRules
 from propensity.recipe import Lift, Recipe
+from propensity.watch import DEFAULT_WATCH, Watch, watch_problems
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -242,6 +243,7 @@ class Campaign:
     unexpected_columns: Literal["ignore", "refuse"] = "ignore"
     retrain_cron: str = "0 3 5 * *"
     recipe: Recipe | None = None
+    watch: Watch = DEFAULT_WATCH
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -303,6 +305,7 @@ def _problems(c: Campaign) -> Iterator[str]:
         yield f"the id column {c.id_column!r} is also declared as a feature: an id says nothing about the customer"
     yield from _money_problems(c)
     yield from _bound_problems(c)
+    yield from watch_problems(c.watch, c.feature_names)
     yield from _policy_problems(c.policy)
     yield from _calendar_problems(c)
     if c.recipe is not None:

@@ -15,6 +15,7 @@ from propensity.campaign import (
     Source,
 )
 from propensity.recipe import Choice, Constant, Given, Lift, LogNormal, Mixture, MonthOf, Normal, Path, Poisson, Recipe, Slope, Uniform
+from propensity.watch import Watch
 
 CAMPAIGN = Campaign(
     name="term-deposit",
@@ -94,6 +95,11 @@ CAMPAIGN = Campaign(
     ),
     leak_guard=LeakGuard(roc_auc_above=0.83),
     retrain_cron="0 3 5 * *",
+    watch=Watch(
+        context=("month", "day_of_week", "emp.var.rate", "cons.price.idx", "cons.conf.idx", "euribor3m", "nr.employed"),
+        segments=("job",),
+        protected=("age", "marital"),
+    ),
     recipe=Recipe(
         first_month="2008-05",
         months=26,
