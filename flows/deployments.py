@@ -10,6 +10,7 @@ from propensity.campaigns import all_campaigns
 # UTC. Scoring stands ready when the call centre opens; monitoring sees the whole day.
 SCORE_CRON = "0 6 * * *"
 MONITOR_CRON = "0 22 * * *"
+REPORT_CRON = "30 22 * * *"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ def schedules() -> list[Scheduled]:
             Scheduled(f"retrain-{declared.name}", "flows.retrain.retrain", declared.retrain_cron, parameters),
             Scheduled(f"score-{declared.name}", "flows.score.score", SCORE_CRON, parameters),
             Scheduled(f"monitor-{declared.name}", "monitoring.flow.monitor", MONITOR_CRON, parameters),
+            Scheduled(f"report-{declared.name}", "flows.report.report", REPORT_CRON, parameters),
         ]
     return found
 

@@ -11,6 +11,7 @@ from propensity.errors import SettingsInvalid
 # Read in a full call sheet's time: the call centre opens later. The same as on one machine, and a test compares them.
 SCORE_CRON = "0 6 * * *"
 MONITOR_CRON = "0 22 * * *"
+REPORT_CRON = "30 22 * * *"
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", re.ASCII)
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+", re.ASCII)
 

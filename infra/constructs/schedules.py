@@ -13,7 +13,7 @@ from aws_cdk import aws_scheduler_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.config import MONITOR_CRON, SCORE_CRON
+from infra.config import MONITOR_CRON, REPORT_CRON, SCORE_CRON
 from infra.constructs.flow_task import FLOW, LIST
 from infra.constructs.parts import Parts
 from infra.constructs.queues import dead_letter_queue
@@ -39,9 +39,10 @@ class Run:
 
 
 def runs(campaigns: Sequence[Campaign]) -> Iterator[Run]:
-    """Three of each campaign. Raises CampaignError for a schedule that AWS cannot express."""
+    """Four of each campaign. Raises CampaignError for a schedule that AWS cannot express."""
     for campaign in campaigns:
-        for kind, cron in (("retrain", campaign.retrain_cron), ("score", SCORE_CRON), ("monitor", MONITOR_CRON)):
+        clock = (("retrain", campaign.retrain_cron), ("score", SCORE_CRON), ("monitor", MONITOR_CRON), ("report", REPORT_CRON))
+        for kind, cron in clock:
             yield Run(kind, campaign.name, scheduler_expression(cron, campaign=campaign.name))
 
 

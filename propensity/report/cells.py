@@ -16,7 +16,7 @@ from propensity.campaign import Campaign, Categorical, Feature
 from propensity.report import sums as s
 from propensity.report.money import expected
 from propensity.report.tree import Group, Segment
-from propensity.report.words import band_labels
+from propensity.report.words import band_labels, titled
 
 Floats = npt.NDArray[np.float64]
 NOT_KNOWN, OTHER_DECLARATION, SMALLER = "not known", "logged under another declaration", "smaller groups together"
@@ -83,7 +83,7 @@ def segment(campaign: Campaign, cells: FeatureCells) -> Segment:
     groups = (*told, _group(campaign, SMALLER, np.sum(small, axis=0), small=True)) if small else tuple(told)
     return Segment(
         feature=name,
-        title=cells.feature.description or name,
+        title=titled(cells.feature).partition(";")[0],
         protected=protected,
         groups=groups,
         contact_ratio=_ratio([g.contact_rate for g in compared]) if protected else None,

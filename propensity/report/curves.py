@@ -14,7 +14,8 @@ from propensity.report.money import expected, realised
 from propensity.report.sums import CELLS, STEP, Floats, ScoreSums
 from propensity.report.tree import Curves, Decile, Point, Reliability, ScoreGroup
 
-_POINTS = 100
+# Points of a curve, as shares of all customers: closer together among the best, where decisions fall.
+_PLACES = np.unique(np.concatenate([np.linspace(0, 0.1, 51), np.linspace(0, 1, 101)]))[1:]
 _RELIABILITY_GROUPS = 10
 Positions = npt.NDArray[np.intp]
 
@@ -92,10 +93,10 @@ def curves(held: ScoreSums, economics: Economics) -> Curves:
 
 
 def _points(upto: Floats, gained: Floats, economics: Economics) -> tuple[Point, ...]:
-    """About a hundred points of a curve, from nobody to everybody."""
+    """A curve from nobody to everybody."""
     if not upto[-1]:
         return ()
-    at = np.unique(np.searchsorted(upto, np.linspace(0, upto[-1], _POINTS + 1)[1:] - 0.5))
+    at = np.unique(np.searchsorted(upto, upto[-1] * _PLACES - 0.5))
     return (_point(0.0, 0.0, upto[-1], gained[-1], economics), *(_at(int(place), upto, gained, economics) for place in at))
 
 

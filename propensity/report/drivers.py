@@ -8,7 +8,7 @@ import numpy.typing as npt
 from propensity.campaign import Categorical, Feature, Numeric
 from propensity.model import Model
 from propensity.report.tree import Driver, Effect
-from propensity.report.words import band_labels
+from propensity.report.words import band_labels, titled
 from propensity.scoring import table_from_raw
 
 Floats = npt.NDArray[np.float64]
@@ -38,12 +38,15 @@ def _driver(feature: Feature, values: Floats, effects: Floats, strength: float) 
     found = _of_values(feature, known, of_known) if isinstance(feature, Categorical) else _of_bands(feature, known, of_known)
     if missing.any():
         found.append(Effect(label=NOT_KNOWN, rows=int(missing.sum()), effect=float(effects[missing].mean())))
+    title, _, note = titled(feature).partition(";")
     spread = float(np.abs(effects - effects.mean()).mean())
     return Driver(
         feature=feature.name,
-        title=feature.description or feature.name,
+        title=title,
+        note=note.strip(),
         strength=strength,
         spread=spread,
+        alike=spread < _ALIKE * strength,
         says=_alike(strength, spread, float(effects.mean())) or _says(feature, known, of_known, found),
         effects=tuple(found),
     )

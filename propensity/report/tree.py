@@ -292,14 +292,20 @@ class Driver:
         The mean absolute contribution in log-odds.
     spread : float
         The mean distance of a contribution from their mean: what sets customers apart, where ``strength`` also holds what moves all alike.
+    alike : bool
+        It moves nearly all scores alike, and hardly sets customers apart.
     says : str
         Its direction in words.
+    note : str
+        What the declaration adds to the feature's name.
     """
 
     feature: str
     title: str
+    note: str
     strength: float
     spread: float
+    alike: bool
     says: str
     effects: tuple[Effect, ...]
 

@@ -1,9 +1,11 @@
-"""How bands of numbers are called."""
+"""How features and bands of numbers are called."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+
+from propensity.campaign import Feature
 
 
 def number(value: float) -> str:
@@ -11,6 +13,12 @@ def number(value: float) -> str:
     if value == round(value) and abs(value) < 1e15:
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
     return f"{value:.4g}"
+
+
+def titled(feature: Feature) -> str:
+    """What a feature is called in a report: its description, else its name."""
+    text = feature.description or feature.name
+    return text[0].upper() + text[1:]
 
 
 def band_labels(cuts: Sequence[float], low: float, high: float, *, whole: bool) -> list[str]:

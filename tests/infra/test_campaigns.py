@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flows.deployments import MONITOR_CRON, SCORE_CRON, schedules
+from flows.deployments import MONITOR_CRON, REPORT_CRON, SCORE_CRON, schedules
 from infra import config
 from infra.constructs.registry import IMAGES
 from propensity.campaigns import all_campaigns
@@ -19,7 +19,7 @@ CAMPAIGNS = tuple(all_campaigns())
 
 
 def test_the_clock_is_the_same_as_on_one_machine() -> None:
-    assert (config.SCORE_CRON, config.MONITOR_CRON) == (SCORE_CRON, MONITOR_CRON)
+    assert (config.SCORE_CRON, config.MONITOR_CRON, config.REPORT_CRON) == (SCORE_CRON, MONITOR_CRON, REPORT_CRON)
 
 
 def test_every_flow_of_every_campaign_is_due_once(synthesise: Synthesise, name: str) -> None:

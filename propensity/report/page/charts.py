@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 from propensity.report.page import told
 from propensity.report.page.svg import Axis, Chart, Dot, Line, chart
@@ -24,17 +25,17 @@ def gains(curves: Curves) -> Chart:
 
 def lift(curves: Curves) -> Chart:
     """How many times as many conversions as by chance, by share of customers."""
-    lines = _both(curves, lambda p: (p.share, p.lift), _is_many)
+    lines = _both(curves, lambda p: (p.share, p.lift), many=True)
     top = max([1.0, *(value for line in lines for _, value in line.points)])
     ticks = told.ticks(0.0, top * 1.02)
     y = Axis(ticks, [f"{tick:g}×" for tick in ticks])
     return chart(_SHARES, y, [Line("chosen by chance", CHANCE, ((0.0, 1.0), (1.0, 1.0))), *lines], across=_ACROSS)
 
 
-def _both(curves: Curves, place, keep=lambda point: True) -> list[Line]:  # type: ignore[no-untyped-def]
-    lines = [Line("expected from the scores", EXPECTED, [place(p) for p in curves.expected if keep(p)])]
+def _both(curves: Curves, place: Callable[[Point], tuple[float, float]], *, many: bool = False) -> list[Line]:
+    lines = [Line("expected from the scores", EXPECTED, [place(p) for p in curves.expected if not many or _is_many(p)])]
     if curves.real:
-        lines.append(Line("what happened", REAL, [place(p) for p in curves.real if keep(p)]))
+        lines.append(Line("what happened", REAL, [place(p) for p in curves.real if not many or _is_many(p)]))
     return lines
 
 
@@ -43,7 +44,7 @@ def _is_many(point: Point) -> bool:
 
 
 def profit(report: Report) -> Chart | None:
-    """Expected profit by number of customers contacted, with what was chosen; and what it would have brought, where that is known of all."""
+    """Expected profit by number of contacts, with what was chosen; where it is known of all, also what that would have brought."""
     curves = report.curves
     if curves is None or curves.best is None:
         return None
@@ -75,8 +76,10 @@ def _money(lines: Sequence[Line], dots: Sequence[Dot], legend: Sequence[tuple[st
         low = max(low, min([-0.75 * top, *(dot.y for dot in dots)]))
     ticks = told.ticks(low, top * 1.08 or 1.0)
     y = Axis(ticks, [told.money(tick) for tick in ticks])
-    most = max(at for line in lines for at, _ in line.points)
-    across = told.ticks(0, most, 4)
+    # The chart ends soon after its last line has left it.
+    last = max(at for line in lines for at, value in line.points if value >= ticks[0])
+    most = min(max(at for line in lines for at, _ in line.points), max([1.25 * last, *(1.25 * dot.x for dot in dots), 1.0]))
+    across = told.ticks(0, most, 5)
     return chart(
         Axis(across, [told.count(tick) for tick in across]), y, lines, dots, across="customers contacted, best first", legend=legend
     )
@@ -89,9 +92,8 @@ def reliability(report: Report) -> Chart | None:
         return None
     top = max(max(group.mean_score, group.high) for group in found.groups)
     ticks = told.ticks(0.0, min(1.0, top))
-    axis = Axis(
-        ticks, [told.share(tick, 0 if ticks[1] >= 0.01 and round(100 * ticks[1]) == round(100 * ticks[1], 6) else 1) for tick in ticks]
-    )
+    digits = 0 if math.isclose(100 * ticks[1], round(100 * ticks[1])) else 1 if ticks[1] >= 0.001 else 2
+    axis = Axis(ticks, [told.share(tick, digits) for tick in ticks])
     dots = [Dot(group.mean_score, group.rate, REAL, span=(group.low, group.high)) for group in found.groups]
     diagonal = Line("as expected", CHANCE, ((axis.low, axis.low), (axis.high, axis.high)))
     return chart(

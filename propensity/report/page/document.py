@@ -16,7 +16,6 @@ from propensity.report.page import charts, sentences, svg, told
 from propensity.report.tree import Report
 
 _FOLDER = Path(__file__).parent
-DRIVERS_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,8 @@ def document(report: Report) -> Document:
     style = stylesheet()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    html = _environment().get_template("document.html").render(**_values(report), style=Markup(style), policy=policy)  # noqa: S704 - our own
+    template = _environment().get_template("document.html")
+    html = template.render(**_values(report), style=Markup(style), policy=policy)  # noqa: S704 - our own
     return Document(html.encode(), f"{policy}; frame-ancestors 'none'")
 
 
@@ -69,5 +69,4 @@ def _values(report: Report) -> dict[str, Any]:
         "profit": charts.profit(report),
         "known_profit": charts.known_profit(report),
         "reliability": charts.reliability(report),
-        "drivers_shown": DRIVERS_SHOWN,
     }

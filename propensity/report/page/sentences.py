@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from propensity.report.page.told import NO_DATA, count, day, joined, money, share, span, times
+from propensity.report.page.told import NO_DATA, count, day, joined, money, share, span, times, whole_share
 from propensity.report.tree import Driver, Effect, Holdout, Report, Segment
 
-EFFECTS_SHOWN = 6
+EFFECTS_SHOWN, DRIVERS_SHOWN = 6, 6
+# What moves the odds by less than a twentieth is not worth a sentence.
+ALIKE_TOLD = 0.05
 _POLICIES = {
     "profit": "everyone whose expected profit is above zero",
     "top_share": "the best {share} of each list",
@@ -20,7 +22,7 @@ _POLICIES = {
 _ABSENT = {
     "unknown": "A prediction without an outcome is left out.",
     "negative": "A mature prediction without an outcome counts as a no, as the campaign declares.",
-    "negative_if_contacted": "A mature contact without an outcome counts as a no, as the campaign declares; all others without one are left out.",
+    "negative_if_contacted": "A mature contact without an outcome counts as a no, as the campaign declares; others are left out.",
 }
 
 
@@ -66,10 +68,10 @@ def maturity(report: Report) -> str:
     """Which outcomes count, and how many are known."""
     known, scope = report.known, report.scope
     text = (
-        f"An outcome counts once the {scope.window_days} days after its prediction are over: {count(known.mature)} predictions are that old, "
-        f"and the outcome of {count(known.known)} of them is known"
+        f"An outcome counts once the {scope.window_days} days after its prediction are over: {count(known.mature)} predictions are "
+        f"that old, and the outcome of {count(known.known)} of them is known"
     )
-    text += f" ({share(known.coverage)})." if known.coverage is not None else "."
+    text += f" ({whole_share(known.coverage)})." if known.coverage is not None else "."
     if known.young:
         text += f" {count(known.young)} are younger and count nowhere; {count(known.young_told)} outcomes of theirs came early."
     text += f" {_ABSENT[scope.absent_means]}"
@@ -92,7 +94,11 @@ def profit(report: Report) -> str:
             f"({money(best.profit, scope.currency)})"
         )
     where = f"the policy chose {count(chosen.contacts)} ({money(chosen.expected_profit, scope.currency)})"
-    return f"{head}, {where}; contacting everybody would bring {money(everybody.profit, scope.currency)}."
+    return f"{head}, {where}; contacting everybody would bring {money(everybody.profit, scope.currency)}{_beyond(everybody.profit)}."
+
+
+def _beyond(everybody: Decimal) -> str:
+    return ", far below this chart" if everybody < 0 else ""
 
 
 def known_profit(report: Report) -> str:
@@ -110,7 +116,8 @@ def gains(report: Report) -> str:
     points = curves.real or curves.expected
     at = min(points, key=lambda p: abs(p.share - 0.3))
     held = "held" if curves.real else "are expected to hold"
-    return f"The best {share(at.share, 0)} of customers {held} {share(at.captured, 0)} of all conversions; chosen by chance it would be {share(at.share, 0)}."
+    best = share(at.share, 0)
+    return f"The best {best} of customers {held} {share(at.captured, 0)} of all conversions; chosen by chance it would be {best}."
 
 
 def lift(report: Report) -> str:
@@ -120,7 +127,7 @@ def lift(report: Report) -> str:
     points = curves.real or curves.expected
     at = min(points, key=lambda p: abs(p.share - 0.1))
     held = "converted" if curves.real else "are expected to convert"
-    return f"The best {share(at.share, 0)} {held} {times(at.lift)} times as often as all customers together; the line falls to 1, which is everybody."
+    return f"The best {share(at.share, 0)} {held} {times(at.lift)} times as often as all customers; the line ends at 1, which is everybody."
 
 
 def reliability(report: Report) -> str:
@@ -172,7 +179,8 @@ def holdout(found: Holdout, currency: str) -> str:
     )
     return (
         f"Contacting raised the share of conversions by {share(found.lift)} points ({share(found.low)} to {share(found.high)}), "
-        f"{sure}. That is {count(found.conversions[0])} conversions and {_range(found.profit, currency)} that would not have come by themselves."
+        f"{sure}. That is {count(found.conversions[0])} conversions and {_range(found.profit, currency)} that would not have come "
+        "by themselves."
     )
 
 
@@ -212,3 +220,21 @@ def effects_shown(driver: Driver) -> tuple[Effect, ...]:
     found = driver.effects
     half = EFFECTS_SHOWN // 2
     return found if len(found) <= EFFECTS_SHOWN else (*found[:half], *found[-half:])
+
+
+def apart(drivers: Sequence[Driver]) -> tuple[Driver, ...]:
+    """The drivers that set customers apart, most first."""
+    found = [driver for driver in drivers if not driver.alike and len(driver.effects) > 1]
+    return tuple(sorted(found, key=lambda driver: -driver.spread)[:DRIVERS_SHOWN])
+
+
+def alike(drivers: Sequence[Driver]) -> str:
+    """What moves all customers alike, in a sentence; empty where nothing does."""
+    found = [driver.title for driver in drivers if driver.alike and driver.strength >= ALIKE_TOLD][:DRIVERS_SHOWN]
+    if not found:
+        return ""
+    verb = "moves" if len(found) == 1 else "move"
+    return (
+        f"{joined(found)} {verb} the scores of all customers alike, because nearly everybody scored had the same: this decides how high "
+        "scores are, not who comes first."
+    )

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 NO_DATA = "no data"
+# Spaces at which no line breaks: before a percent sign, and before a currency.
+_THIN, _HARD = "\u202f", "\u00a0"
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -18,7 +20,14 @@ def count(value: float | None) -> str:
 
 def share(value: float | None, digits: int = 1) -> str:
     """A share of 0 to 1 in percent."""
-    return NO_DATA if value is None else minus(f"{100 * value:,.{digits}f} %")
+    return NO_DATA if value is None else minus(f"{100 * value:,.{digits}f}{_THIN}%")
+
+
+def whole_share(value: float | None) -> str:
+    """A share in whole percent; less than half of one, or more than 99.5 but not all, with a digit more."""
+    if value is None or value in (0.0, 1.0):
+        return share(value, 0)
+    return share(value, 0 if 0.005 <= value <= 0.995 else 1)
 
 
 def times(value: float | None, digits: int = 2) -> str:
@@ -32,7 +41,7 @@ def money(value: Decimal | float | None, currency: str = "") -> str:
         return NO_DATA
     # Not "-0".
     rounded = round(value) or 0
-    return minus(f"{rounded:,}") + (f" {currency}" if currency else "")
+    return minus(f"{rounded:,}") + (f"{_HARD}{currency}" if currency else "")
 
 
 def minus(text: str) -> str:
