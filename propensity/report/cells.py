@@ -83,9 +83,11 @@ def segment(campaign: Campaign, cells: FeatureCells) -> Segment:
     groups = (*told, _group(campaign, SMALLER, np.sum(small, axis=0), small=True)) if small else tuple(told)
     return Segment(
         feature=name,
-        title=titled(cells.feature).partition(";")[0],
+        title=titled(cells.feature)[0],
         protected=protected,
         groups=groups,
+        least=min(compared, key=lambda g: g.contact_rate).label if compared else "",
+        most=max(compared, key=lambda g: g.contact_rate).label if compared else "",
         contact_ratio=_ratio([g.contact_rate for g in compared]) if protected else None,
         found_ratio=_ratio([g.found for g in compared if g.found is not None]) if protected else None,
     )

@@ -38,12 +38,12 @@ def _driver(feature: Feature, values: Floats, effects: Floats, strength: float) 
     found = _of_values(feature, known, of_known) if isinstance(feature, Categorical) else _of_bands(feature, known, of_known)
     if missing.any():
         found.append(Effect(label=NOT_KNOWN, rows=int(missing.sum()), effect=float(effects[missing].mean())))
-    title, _, note = titled(feature).partition(";")
+    title, note = titled(feature)
     spread = float(np.abs(effects - effects.mean()).mean())
     return Driver(
         feature=feature.name,
         title=title,
-        note=note.strip(),
+        note=note,
         strength=strength,
         spread=spread,
         alike=spread < _ALIKE * strength,
@@ -91,10 +91,8 @@ def _says(feature: Feature, values: Floats, effects: Floats, found: list[Effect]
     if isinstance(feature, Numeric) and len(np.unique(values)) > 2:
         slope = _rank_correlation(values, effects)
         if abs(slope) >= _CLEAR:
-            return f"The higher it is, the {'higher' if slope > 0 else 'lower'} the score: best is {top.label}, worst {bottom.label}."
-    if bottom.effect < 0 < top.effect:
-        return f"{top.label} raises the score most, {bottom.label} lowers it most."
-    return f"{top.label} gives the highest scores, {bottom.label} the lowest."
+            return f"The higher it is, the {'higher' if slope > 0 else 'lower'} the score."
+    return f"Scores are highest with “{top.label}” and lowest with “{bottom.label}”."
 
 
 def _rank_correlation(values: Floats, effects: Floats) -> float:

@@ -263,12 +263,22 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """The groups of one feature. ``contact_ratio`` and ``found_ratio``: the lowest rate over the highest, of protected features."""
+    """The groups of one feature.
+
+    Attributes
+    ----------
+    contact_ratio, found_ratio : float or None
+        Of protected features: the lowest contact rate over the highest, and likewise of those who converted.
+    least, most : str
+        The groups with these contact rates.
+    """
 
     feature: str
     title: str
     protected: bool
     groups: tuple[Group, ...]
+    least: str
+    most: str
     contact_ratio: float | None
     found_ratio: float | None
 

@@ -15,10 +15,15 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def titled(feature: Feature) -> str:
-    """What a feature is called in a report: its description, else its name."""
-    text = feature.description or feature.name
-    return text[0].upper() + text[1:]
+def titled(feature: Feature) -> tuple[str, str]:
+    """What a feature is called in a report, and what its description adds after the first comma or semicolon."""
+    title, _, note = (feature.description or feature.name).replace(";", ",", 1).partition(",")
+    return capital(title), note.strip()
+
+
+def capital(text: str) -> str:
+    """With a capital at the beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def band_labels(cuts: Sequence[float], low: float, high: float, *, whole: bool) -> list[str]:

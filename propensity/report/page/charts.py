@@ -79,7 +79,7 @@ def _money(lines: Sequence[Line], dots: Sequence[Dot], legend: Sequence[tuple[st
     # The chart ends soon after its last line has left it.
     last = max(at for line in lines for at, value in line.points if value >= ticks[0])
     most = min(max(at for line in lines for at, _ in line.points), max([1.25 * last, *(1.25 * dot.x for dot in dots), 1.0]))
-    across = told.ticks(0, most, 5)
+    across = told.ticks(0, most, 4)
     return chart(
         Axis(across, [told.count(tick) for tick in across]), y, lines, dots, across="customers contacted, best first", legend=legend
     )

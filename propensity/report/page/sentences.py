@@ -11,6 +11,7 @@ from propensity.report.tree import Driver, Effect, Holdout, Report, Segment
 EFFECTS_SHOWN, DRIVERS_SHOWN = 6, 6
 # What moves the odds by less than a twentieth is not worth a sentence.
 ALIKE_TOLD = 0.05
+RARE = 0.005
 _POLICIES = {
     "profit": "everyone whose expected profit is above zero",
     "top_share": "the best {share} of each list",
@@ -67,13 +68,15 @@ def why_no_outcomes(report: Report) -> str:
 def maturity(report: Report) -> str:
     """Which outcomes count, and how many are known."""
     known, scope = report.known, report.scope
-    text = (
-        f"An outcome counts once the {scope.window_days} days after its prediction are over: {count(known.mature)} predictions are "
-        f"that old, and the outcome of {count(known.known)} of them is known"
+    text = f"An outcome counts once the {scope.window_days} days after its prediction are over: "
+    text += (
+        f"{count(known.mature)} predictions are that old, and the outcome of {count(known.known)} of them is known "
+        f"({whole_share(known.coverage)})."
+        if known.mature
+        else "no prediction is that old."
     )
-    text += f" ({whole_share(known.coverage)})." if known.coverage is not None else "."
     if known.young:
-        text += f" {count(known.young)} are younger and count nowhere; {count(known.young_told)} outcomes of theirs came early."
+        text += f" Of the {count(known.young)} younger ones {count(known.young_told)} outcomes are known already; they count nowhere yet."
     text += f" {_ABSENT[scope.absent_means]}"
     if known.contacts_only:
         text += " Outcomes are known of contacted customers alone, and those were chosen: what happened describes them, not everybody."
@@ -161,7 +164,7 @@ def fairness(segment: Segment) -> str:
     """How the groups of a protected feature compare."""
     if segment.contact_ratio is None:
         return "There are not two groups that are large enough to be compared."
-    text = f"The group contacted least often is contacted {share(segment.contact_ratio, 0)} as often as the one contacted most often"
+    text = f"“{segment.least}” is chosen {share(segment.contact_ratio, 0)} as often as “{segment.most}”"
     text += "" if segment.contact_ratio >= 0.8 else ", below the four fifths that are commonly taken as the least"
     if segment.found_ratio is not None:
         text += (
@@ -217,7 +220,8 @@ def largest_effect(drivers: Sequence[Driver]) -> float:
 
 def effects_shown(driver: Driver) -> tuple[Effect, ...]:
     """The effects of a driver that find room; the outermost of many."""
-    found = driver.effects
+    whole = sum(effect.rows for effect in driver.effects)
+    found = tuple(effect for effect in driver.effects if effect.rows >= RARE * whole)
     half = EFFECTS_SHOWN // 2
     return found if len(found) <= EFFECTS_SHOWN else (*found[:half], *found[-half:])
 
@@ -233,8 +237,7 @@ def alike(drivers: Sequence[Driver]) -> str:
     found = [driver.title for driver in drivers if driver.alike and driver.strength >= ALIKE_TOLD][:DRIVERS_SHOWN]
     if not found:
         return ""
+    # In the middle of a sentence a capital is right where it is a name's, which a second capital word or a figure tells from afar.
+    rest = [title if title.isupper() else title[:1].lower() + title[1:] for title in found[1:]]
     verb = "moves" if len(found) == 1 else "move"
-    return (
-        f"{joined(found)} {verb} the scores of all customers alike, because nearly everybody scored had the same: this decides how high "
-        "scores are, not who comes first."
-    )
+    return f"{joined([found[0], *rest])} {verb} the scores of all customers alike: that decides how high scores are, not who comes first."
