@@ -168,7 +168,7 @@ def fairness(segment: Segment) -> str:
     text += "" if segment.contact_ratio >= 0.8 else ", below the four fifths that are commonly taken as the least"
     if segment.found_ratio is not None:
         text += (
-            f"; of those who said yes, the least found group was to be contacted {share(segment.found_ratio, 0)} as often as the most found"
+            f"; of those who said yes, the group found least often was found {share(segment.found_ratio, 0)} as often as the one found most"
         )
     return f"{text}. A difference may have reasons; somebody should know them."
 
