@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ from propensity.report.collect import Collected, side_by_side
 from propensity.report.curves import curves, deciles, reliability
 from propensity.report.drivers import drivers
 from propensity.report.money import expected, realised
-from propensity.report.tree import Decided, Drivers, Exclusion, Holdout, Known, Report, Scope
+from propensity.report.tree import Decided, Drivers, Holdout, Known, LeftOut, Report, Scope
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
 SHORT = 12
@@ -26,7 +26,7 @@ SHORT = 12
 class Found:
     """What others measured, for a report to tell: see `propensity.report.tree.Report`."""
 
-    exclusions: Sequence[Exclusion] | None = None
+    left_out: LeftOut | None = None
     holdout: Holdout | None = None
 
 
@@ -96,7 +96,7 @@ def _report(campaign: Campaign, held: Collected, store: ObjectStore, scope: Scop
         models=held.models.told(campaign.economics),
         segments=tuple(segment(campaign, cells) for cells in held.cells) if predicted else (),
         drivers=_drivers(campaign, held, store),
-        exclusions=None if found.exclusions is None else tuple(found.exclusions),
+        left_out=found.left_out,
         holdout=found.holdout,
     )
 

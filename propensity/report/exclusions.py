@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from propensity.report.tree import Exclusion
+from propensity.report.tree import Exclusion, LeftOut
 
 # Reasons in the order in which they are told; another code is told as it is.
 SAYS = {
@@ -16,6 +16,11 @@ SAYS = {
     "cooling_off": "was contacted by this campaign too recently",
     "frequency_cap": "was contacted by all campaigns as often as is allowed",
 }
+
+
+def left_out(excluded: Mapping[str, int], at_export: Mapping[str, int], held_out: int) -> LeftOut:
+    """From counts by reason code, when decided and at export, and the size of the control group."""
+    return LeftOut(excluded=exclusions(excluded), at_export=exclusions(at_export), held_out=held_out)
 
 
 def exclusions(counts: Mapping[str, int]) -> tuple[Exclusion, ...]:

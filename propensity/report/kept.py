@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 
 from propensity.ports import ObjectStore
-from propensity.report.as_json import as_json
+from propensity.report.as_json import as_json, from_json
 from propensity.report.page import document
 from propensity.report.tree import Report
 
@@ -26,7 +26,7 @@ def keep(store: ObjectStore, report: Report) -> str:
     return name + PAGE
 
 
-def newest(store: ObjectStore, campaign: str) -> str | None:
-    """The key of the page that was kept last; None where none was."""
-    pages = [key for key in store.keys(folder(campaign)) if key.endswith(PAGE)]
-    return pages[-1] if pages else None
+def newest(store: ObjectStore, campaign: str) -> Report | None:
+    """The report that was kept last; None where none was. Raises DataError where another version of this program kept it."""
+    kept = [key for key in store.keys(folder(campaign)) if key.endswith(FIGURES)]
+    return from_json(store.get(kept[-1])) if kept else None

@@ -341,6 +341,30 @@ class Exclusion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Customers who were scored and must not be contacted, whatever their score says.
+
+    Attributes
+    ----------
+    excluded : tuple of Exclusion
+        When they were decided on.
+    at_export : tuple of Exclusion
+        Later, when the call sheet was written: these were to be contacted before.
+    held_out : int
+        Those whom the policy would contact, and who are left alone by lot.
+    """
+
+    excluded: tuple[Exclusion, ...]
+    at_export: tuple[Exclusion, ...]
+    held_out: int
+
+    @property
+    def customers(self) -> int:
+        """How many were not to be contacted from the beginning."""
+        return sum(one.customers for one in self.excluded) + self.held_out
+
+
+@dataclass(frozen=True, kw_only=True)
 class Holdout:
     """What contacting brought that would not have come by itself, measured against customers who were left alone by lot.
 
@@ -380,8 +404,8 @@ class Report:
         Empty where nothing was predicted.
     curves, reliability :
         None where nothing was predicted, or no label is known.
-    exclusions : tuple of Exclusion or None
-        None where the campaign declares no contact policy; empty where nobody was excluded.
+    left_out : LeftOut or None
+        None where nothing is declared for which anybody would be left out.
     holdout : Holdout or None
         None where the campaign declares none.
     """
@@ -396,5 +420,5 @@ class Report:
     models: tuple[Used, ...]
     segments: tuple[Segment, ...]
     drivers: Drivers
-    exclusions: tuple[Exclusion, ...] | None
+    left_out: LeftOut | None
     holdout: Holdout | None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from propensity.report.page.told import NO_DATA, count, day, joined, money, share, span, times, whole_share
-from propensity.report.tree import Driver, Effect, Holdout, Report, Segment
+from propensity.report.tree import Driver, Effect, Holdout, LeftOut, Report, Segment
 
 EFFECTS_SHOWN, DRIVERS_SHOWN = 6, 6
 # What moves the odds by less than a twentieth is not worth a sentence.
@@ -96,8 +96,9 @@ def profit(report: Report) -> str:
             f"Each customer further down the list is worth less: profit is expected to be highest at {count(best.customers)} contacts "
             f"({money(best.profit, scope.currency)})"
         )
+    below = ". It counts everybody scored, those too who had to be left alone" if report.left_out and report.left_out.customers else ""
     where = f"the policy chose {count(chosen.contacts)} ({money(chosen.expected_profit, scope.currency)})"
-    return f"{head}, {where}; contacting everybody would bring {money(everybody.profit, scope.currency)}{_beyond(everybody.profit)}."
+    return f"{head}, {where}; contacting everybody would bring {money(everybody.profit, scope.currency)}{_beyond(everybody.profit)}{below}."
 
 
 def _beyond(everybody: Decimal) -> str:
@@ -241,3 +242,14 @@ def alike(drivers: Sequence[Driver]) -> str:
     rest = [title if title.isupper() else title[:1].lower() + title[1:] for title in found[1:]]
     verb = "moves" if len(found) == 1 else "move"
     return f"{joined([found[0], *rest])} {verb} the scores of all customers alike: that decides how high scores are, not who comes first."
+
+
+def not_chosen(report: Report) -> int:
+    """How many were scored, could have been contacted, and were not chosen."""
+    left = report.left_out.customers if report.left_out is not None else 0
+    return report.decided.predictions - report.decided.contacts - left
+
+
+def at_export(left: LeftOut) -> str:
+    """Why call sheets held fewer than were to be contacted."""
+    return joined([f"{count(one.customers)} {one.says}" for one in left.at_export])

@@ -16,12 +16,13 @@ import pytest
 
 from local.report import write
 from propensity.campaign import Policy
+from propensity.errors import DataError
 from propensity.model import Model, save_package
 from propensity.ports import Outcome
 from propensity.prediction_id import prediction_id
-from propensity.report.as_json import as_json
+from propensity.report.as_json import as_json, from_json
 from propensity.report.build import Found, build
-from propensity.report.exclusions import exclusions
+from propensity.report.exclusions import left_out
 from propensity.report.kept import keep, newest
 from propensity.report.page import body, document, stylesheet
 from propensity.report.page.sentences import opening, policy
@@ -68,7 +69,9 @@ def made(model: Model, *, told: int = 0, days: int = 60, found: Found = NOTHING)
 
 @pytest.fixture(scope="module")
 def full(model: Model) -> Report:
-    return made(model, told=500, found=Found(exclusions=exclusions({"objection": 12, "cooling_off": 30}), holdout=HOLDOUT))
+    return made(
+        model, told=500, found=Found(left_out=left_out({"objection": 12, "cooling_off": 30}, {"complaint": 1}, 25), holdout=HOLDOUT)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,14 +104,13 @@ def test_the_document_runs_nothing_fetches_nothing_and_knows_its_one_stylesheet(
     assert str(body(full)) in html
 
 
-def test_a_person_can_read_it_in_every_light_and_width_and_print_it(full: Report, bare: Report, empty: Report, tmp_path: Path) -> None:
+def test_a_person_can_read_it_in_every_light_and_width_and_print_it(full: Report, bare: Report, tmp_path: Path) -> None:
     with chromium() as browser:
         said: list[str] = []
         looks: list[tuple[Report, Literal["light", "dark"], int]] = [
             (full, "light", 1280),
             (full, "dark", 390),
             (bare, "dark", 1280),
-            (empty, "light", 390),
         ]
         for report, scheme, width in looks:
             path = tmp_path / "page.html"
@@ -131,6 +133,10 @@ def test_figures_stand_in_the_page_as_they_are(full: Report) -> None:
     for one in full.deciles:
         assert f'<td class="n">{one.conversions}</td>' in html
     assert "objected to the use of their data" in html
+    assert "1 has an open complaint" in html
+    balance = re.findall(r'<td class="n">([0-9,]+)</td></tr>', html[html.index("r-left") : html.index("r-holdout")])
+    *parts, received = (int(number.replace(",", "")) for number in balance)
+    assert (sum(parts), parts[:4]) == (received, [3, 12, 30, 25])
     assert "72 conversions" in html
     assert opening(full) in html.replace("&#34;", '"')
 
@@ -185,7 +191,8 @@ def test_kept_reports_are_found_newest_first(full: Report) -> None:
     assert newest(store, "tiny") is None
     later = replace(full, scope=replace(full.scope, made_at=full.scope.made_at + timedelta(days=1)))
     keys = [keep(store, later), keep(store, full)]
-    assert newest(store, "tiny") == keys[0]
+    assert newest(store, "tiny") == later
+    assert body(later) == body(from_json(as_json(later)))
     assert store.get(keys[0]) == document(later).html
     assert store.get(keys[1].replace(".html", ".json")) == as_json(full)
 
@@ -201,3 +208,10 @@ def test_kept_reports_are_found_newest_first(full: Report) -> None:
 )
 def test_policies_are_told_in_words(name: str, said: str) -> None:
     assert policy(name, "EUR") == said
+
+
+def test_figures_of_another_version_are_refused_with_what_to_do(full: Report) -> None:
+    data = json.loads(as_json(full))
+    del data["decided"]["contacts"]
+    with pytest.raises(DataError, match="make it again"):
+        from_json(json.dumps(data).encode())
