@@ -25,6 +25,7 @@ from propensity.campaign import (
 )
 from propensity.errors import CampaignError
 from propensity.recipe import Choice, Constant, Draw, Lift, Recipe, Slope, Uniform
+from propensity.watch import Watch
 from tests.builders import tiny_campaign
 
 DRAWS: dict[str, Draw] = {
@@ -118,6 +119,12 @@ CONTRADICTIONS: dict[str, tuple[Mapping[str, Any], str]] = {
     "lift of a number": ({"recipe": recipe(effects=(Lift("age", {"a": 1.0}),))}, "'age'"),
     "lift of an unknown value": ({"recipe": recipe(effects=(Lift("job", {"king": 1.0}),))}, "'job'"),
     "recipe without months": ({"recipe": recipe(months=0)}, "span"),
+    "context that is no feature": ({"watch": Watch(context=("x",))}, "'x'"),
+    "segments that are no feature": ({"watch": Watch(segments=("accepted",))}, "'accepted'"),
+    "no false alarm ever": ({"watch": Watch(false_alarms_per_month=0.0)}, "false_alarms_per_month"),
+    "more parts than there are": ({"watch": Watch(agreeing_parts=4)}, "agreeing_parts"),
+    "groups of one": ({"watch": Watch(smallest_group=1)}, "smallest_group"),
+    "impact of nothing": ({"watch": Watch(impact_share=0.0)}, "impact_share"),
     "recipe from no month": ({"recipe": recipe(first_month="2024")}, "span"),
 }
 
@@ -188,6 +195,8 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"recipe": recipe(intercept=0.1)},
     {"recipe": recipe(draws=DRAWS | {"age": Constant(40)})},
     {"recipe": recipe(effects=(Lift("job", {"pilot": 1.0}),))},
+    {"watch": Watch(false_alarms_per_month=0.2)},
+    {"watch": Watch(context=("rate",))},
 )
 
 

@@ -181,10 +181,11 @@ def holdout(found: Holdout, currency: str) -> str:
     sure = (
         "more than chance" if found.low > 0 else "less than chance: contacting did harm" if found.high < 0 else "no more than chance may do"
     )
+    interval = f"{share(found.level, 0)} interval {times(100 * found.low, 1)} to {times(100 * found.high, 1)}"
+    brought = f"{count(found.conversions[0])} conversions and {_range(found.profit, currency)}"
     return (
-        f"Contacting raised the share of conversions by {share(found.lift)} points ({share(found.low)} to {share(found.high)}), "
-        f"{sure}. That is {count(found.conversions[0])} conversions and {_range(found.profit, currency)} that would not have come "
-        "by themselves."
+        f"Contacting raised the share of conversions by {times(100 * found.lift, 1)} percentage points ({interval}), {sure}. "
+        f"That is {brought} that would not have come by themselves."
     )
 
 
@@ -252,4 +253,10 @@ def not_chosen(report: Report) -> int:
 
 def at_export(left: LeftOut) -> str:
     """Why call sheets held fewer than were to be contacted."""
-    return joined([f"{count(one.customers)} {one.says}" for one in left.at_export])
+    return joined([f"{one.says} ({count(one.customers)})" for one in left.at_export])
+
+
+def longest(segment: Segment, report: Report) -> float:
+    """The share that the longest bar of a segment's groups stands for."""
+    whole = report.decided.contacts / report.decided.predictions
+    return max([whole, *(group.contact_rate for group in segment.groups)]) or 1.0

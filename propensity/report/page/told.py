@@ -32,7 +32,7 @@ def whole_share(value: float | None) -> str:
 
 def times(value: float | None, digits: int = 2) -> str:
     """A factor."""
-    return NO_DATA if value is None else f"{value:,.{digits}f}"
+    return NO_DATA if value is None else minus(f"{value:,.{digits}f}")
 
 
 def money(value: Decimal | float | None, currency: str = "") -> str:

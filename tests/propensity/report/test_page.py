@@ -133,7 +133,7 @@ def test_figures_stand_in_the_page_as_they_are(full: Report) -> None:
     for one in full.deciles:
         assert f'<td class="n">{one.conversions}</td>' in html
     assert "objected to the use of their data" in html
-    assert "1 has an open complaint" in html
+    assert "has an open complaint (1)" in html
     balance = re.findall(r'<td class="n">([0-9,]+)</td></tr>', html[html.index("r-left") : html.index("r-holdout")])
     *parts, received = (int(number.replace(",", "")) for number in balance)
     assert (sum(parts), parts[:4]) == (received, [3, 12, 30, 25])
