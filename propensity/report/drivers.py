@@ -87,6 +87,8 @@ def _alike(strength: float, spread: float, mean: float) -> str:
 def _says(feature: Feature, values: Floats, effects: Floats, found: list[Effect]) -> str:
     """The direction as a sentence."""
     told = [effect for effect in found if effect.rows >= _LEAST_ROWS] or found
+    if len(told) < 2:
+        return "The same for all customers here."
     top, bottom = max(told, key=lambda e: e.effect), min(told, key=lambda e: e.effect)
     if isinstance(feature, Numeric) and len(np.unique(values)) > 2:
         slope = _rank_correlation(values, effects)

@@ -12,7 +12,7 @@ def number(value: float) -> str:
     """A number as people write it: four digits that count."""
     if value == round(value) and abs(value) < 1e15:
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.0f}"
-    return f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
 
 
 def titled(feature: Feature) -> tuple[str, str]:
