@@ -11,10 +11,11 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api import campaigns, docs_page, media, operations, outcomes, predictions, problems, records
+from api import alerts, campaigns, docs_page, flow_states, media, operations, outcomes, predictions, problems, promotions, records
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
+from api.pages import monitoring, sign_in
 from api.services import Services
 
 logger = logging.getLogger("propensity.api.access")
@@ -30,8 +31,16 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/v1/campaigns/<campaign>/schema", campaigns.get_schema),
     ("GET", "/v1/campaigns/<campaign>/model", campaigns.get_model),
     ("GET", "/v1/campaigns/<campaign>/models", campaigns.list_models),
+    ("GET", "/v1/campaigns/<campaign>/promotions", promotions.list_promotions),
+    ("POST", "/v1/campaigns/<campaign>/promotions", promotions.post_promotion),
+    ("POST", "/v1/campaigns/<campaign>/rollbacks", promotions.post_rollback),
+    ("POST", "/v1/campaigns/<campaign>/approvals", promotions.post_approval),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
     ("GET", "/v1/caller", operations.get_caller),
+    ("GET", "/v1/alerts", alerts.list_alerts),
+    ("GET", "/v1/alerts/<alert_id>", alerts.get_alert),
+    ("POST", "/v1/alerts/<alert_id>/acknowledgements", alerts.acknowledge),
+    ("GET", "/v1/flows", flow_states.get_flows),
     ("GET", "/livez", operations.livez),
     ("GET", "/startupz", operations.startupz),
     ("GET", "/readyz", operations.readyz),
@@ -39,6 +48,10 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/openapi.json", operations.get_openapi),
     ("GET", "/docs", docs_page.docs),
     ("GET", "/", operations.index),
+    ("GET", "/monitoring", monitoring.get_monitoring),
+    ("GET", "/sign-in", sign_in.get_sign_in),
+    ("POST", "/sign-in", sign_in.post_sign_in),
+    ("POST", "/sign-out", sign_in.post_sign_out),
 )
 
 
@@ -59,7 +72,7 @@ def create_app(services: Services) -> Flask:
         app.add_url_rule(path, f"{method} {path}", partial(view, services), methods=[method])
     app.add_url_rule("/favicon.ico", "favicon", partial(app.send_static_file, "favicon.svg"))
     app.before_request(partial(_begin, services))
-    app.before_request(partial(authorise, services.keys))
+    app.before_request(partial(authorise, services.keys, services.sessions))
     app.after_request(partial(_end, services))
     if services.tracing is not None:
         app.teardown_request(services.tracing.close)

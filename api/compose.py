@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from api.auth import ApiKeys
+from api.metrics import Metrics
 from api.models import LiveModels
 from api.packages import FirstParse
+from api.pages.session import Sessions
 from api.services import Services
+from api.telemetry import Telemetry
 from api.tracing import start_tracing
+from propensity.adapters.alert_store import PostgresAlertStore
 from propensity.adapters.api_keys import PostgresApiKeyStore
 from propensity.adapters.database import Database
+from propensity.adapters.flow_heartbeats import PostgresHeartbeatStore
 from propensity.adapters.object_store import open_store
 from propensity.adapters.outcomes import PostgresOutcomeStore
+from propensity.adapters.panels import PostgresPanels
 from propensity.adapters.prediction_log import PostgresPredictionLog
 from propensity.adapters.promotions import PostgresPromotionLedger
 from propensity.campaigns import all_campaigns
@@ -26,9 +32,10 @@ def compose(settings: Settings, first_parse: FirstParse) -> Services:
     address = settings.database_url.get_secret_value()
     if not address:
         raise SettingsInvalid("PROPENSITY_DATABASE_URL is not set; it looks like postgresql://user:password@host:5432/propensity")
-    # Two connections more than requests, so that looking for promotions and for keys never waits behind them.
-    database = Database(address, pool_size=settings.api_threads + 2, timeout_s=DATABASE_TIMEOUT_S)
+    # Three connections more than requests, so that looking for promotions and keys, and what is kept for panels, never wait behind them.
+    database = Database(address, pool_size=settings.api_threads + 3, timeout_s=DATABASE_TIMEOUT_S)
     campaigns = all_campaigns()
+    metrics, panels = Metrics(), PostgresPanels(database)
     store = open_store(settings.store_url, endpoint_url=settings.s3_endpoint_url)
     return Services(
         campaigns=campaigns,
@@ -37,5 +44,11 @@ def compose(settings: Settings, first_parse: FirstParse) -> Services:
         outcomes=PostgresOutcomeStore(database),
         database=database,
         keys=ApiKeys(PostgresApiKeyStore(database), rate_per_s=settings.api_rate_per_s, reload_s=settings.reload_s),
+        alerts=PostgresAlertStore(database),
+        heartbeats=PostgresHeartbeatStore(database),
+        metrics=metrics,
         tracing=start_tracing(settings.otlp_endpoint),
+        panels=panels,
+        telemetry=Telemetry(metrics.registry, panels),
+        sessions=Sessions(settings.session_secret.get_secret_value()),
     )

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from flask import Response, g
 
 from api.replies import json_reply
 from api.services import Services
 from propensity.access import Role
-from propensity.calibration import Calibration
 from propensity.decision import CONTACT, LEAVE
 from propensity.errors import NotFound, PropensityError
 from propensity.explain import Reason
-from propensity.features import Encoding
 from propensity.model import Manifest, Model
 from propensity.ports import LoggedRequest
 from propensity.prediction_id import parse_prediction_id
@@ -89,12 +86,11 @@ def _explanation(model: Model, table: Table) -> dict[str, Any]:
     """Every contribution in calibrated log-odds, strongest first; with ``base`` they sum to ``log_odds``."""
     *effects, base = model.contributions(table)[0].tolist()
     manifest = model.manifest
-    margin = model.booster.inplace_predict(Encoding(manifest.ranks).matrix(table), predict_type="margin")
     values = table.row(0)
     why = [Reason(name, values[name], effect) for name, effect in zip(manifest.features, effects, strict=True)]
     return {
         "base": base,
-        "log_odds": float(Calibration(manifest.slope, manifest.offset).log_odds(np.asarray(margin))[0]),
+        "log_odds": float(model.log_odds(model.encode(table))[0]),
         "contributions": [
             {"feature": r.feature, "value": r.value, "effect": r.effect, "direction": r.direction if r.effect else "none"}
             for r in sorted(why, key=lambda r: -abs(r.effect))

@@ -15,11 +15,15 @@ from typing import Protocol
 from api.auth import ApiKeys
 from api.metrics import Metrics
 from api.models import LiveModels
+from api.pages.session import Sessions
 from api.rows import ListReader
+from api.telemetry import Telemetry
 from api.tracing import Tracing
+from propensity.alerting import AlertStore
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
-from propensity.ports import OutcomeStore, PredictionLog
+from propensity.flow_health import HeartbeatStore
+from propensity.ports import OutcomeStore, PanelReader, PredictionLog
 
 
 class Pingable(Protocol):
@@ -111,6 +115,7 @@ class Services:
         The Postgres behind both, for ``/readyz``.
     keys : ApiKeys
         Who may call.
+    alerts, heartbeats : the stores of alerts and of what flows did
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
     started : Event
@@ -121,6 +126,12 @@ class Services:
         What is counted, for ``/metrics``.
     tracing : Tracing or None
         Where spans go; None where nobody asked for them.
+    panels : PanelReader or None
+        What the monitoring page reads; None where there is nothing to read.
+    telemetry : Telemetry or None
+        What writes this process' counts where panels are made from; None where nobody keeps them.
+    sessions : Sessions
+        Who is signed in to the pages.
     """
 
     campaigns: Mapping[str, Campaign]
@@ -129,6 +140,8 @@ class Services:
     outcomes: OutcomeStore
     database: Pingable
     keys: ApiKeys
+    alerts: AlertStore
+    heartbeats: HeartbeatStore
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = field(default_factory=RandomIds)
     draining: threading.Event = field(default_factory=threading.Event)
@@ -136,6 +149,9 @@ class Services:
     turn: Turn = field(default_factory=Turn)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing | None = None
+    panels: PanelReader | None = None
+    telemetry: Telemetry | None = None
+    sessions: Sessions = field(default_factory=Sessions)
 
     def __post_init__(self) -> None:
         self.metrics.watch_models(self.campaigns, self.models, self.clock)

@@ -109,7 +109,7 @@ def _report(url: str, store: str) -> dict[str, float]:
         log=PostgresPredictionLog(database),
         outcomes=PostgresOutcomeStore(database),
         store=FolderStore(Path(store)),
-        now=datetime.now(UTC) + timedelta(seconds=1),
+        now=datetime.now(UTC) + timedelta(seconds=10),
     )
     built = time.monotonic()
     page = document(made).html

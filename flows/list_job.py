@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from flows.score import counts, live_model
+from flows.live import counts, live_model
 from propensity.adapters.platform import Platform, platform
 from propensity.campaign import Campaign
 from propensity.campaigns import all_campaigns, campaign
@@ -49,7 +49,7 @@ from propensity.list_state import (
 from propensity.lists.chunks import ListFile
 from propensity.lists.files import open_list
 from propensity.lists.results import write_errors
-from propensity.lists.run import score_file
+from propensity.lists.run import Spread, score_file
 from propensity.lists.scorer import LogTo
 from propensity.model import Model, load_package
 from propensity.retry import DELAYS_S
@@ -61,10 +61,12 @@ COUNTS = ("received", "scored", "refused_rows", "contact")
 
 log = logging.getLogger("propensity.flows")
 Clock = Callable[[], datetime]
+# Of a list whose upload lies in a folder: who helps to score it.
+Spreading = Callable[[ListId, Claim, ListFile, Path], Spread | None]
 
 
-def score_uploaded(at: Platform, list_id: ListId, *, now: Clock) -> Finished:
-    """Score one list and return how it ended; where it has ended before, nothing is done.
+def score_uploaded(at: Platform, list_id: ListId, *, now: Clock, spread: Spreading | None = None) -> Finished:
+    """Score one list and return how it ended; where it has ended before, nothing is done. ``spread``: which other machines help.
 
     Raises
     ------
@@ -86,7 +88,7 @@ def score_uploaded(at: Platform, list_id: ListId, *, now: Clock) -> Finished:
         path = Path(folder) / f"upload{FORMATS[manifest.format]}"
         claim = _fetch(at, list_id, path, now)
         try:
-            end = _scored(at, list_id, manifest, claim, path, now)
+            end = _scored(at, list_id, manifest, claim, path, now, spread)
         except DataError as exc:
             end = failed(exc.code, str(exc), now())
     end = first_of(at.store, list_id.key(FINISHED), end)
@@ -105,7 +107,7 @@ def _fetch(at: Platform, list_id: ListId, path: Path, now: Clock) -> Claim:
     return claim
 
 
-def _scored(at: Platform, list_id: ListId, manifest: Manifest, claim: Claim, path: Path, now: Clock) -> Finished:
+def _scored(at: Platform, list_id: ListId, manifest: Manifest, claim: Claim, path: Path, now: Clock, spread: Spreading | None) -> Finished:
     if claim.size_bytes > manifest.limit_bytes:
         raise TooLarge(f"the upload has {claim.size_bytes:,} bytes; this list may have up to {manifest.limit_bytes:,}")
     declared = campaign(list_id.campaign)
@@ -116,7 +118,9 @@ def _scored(at: Platform, list_id: ListId, manifest: Manifest, claim: Claim, pat
     if plan.upload_sha256 != source.sha256:
         raise ChecksumMismatch("another file was uploaded while the list was scored; send it as a new list")
     model = load_package(at.store, declared, plan.model_digest)
-    counted, request_id = _score(at, list_id, model, source, path.parent, manifest.owner)
+    log_to = LogTo(at.log, f"{list_id}@{source.sha256}", f"list:{list_id}", source.sha256, manifest.owner)
+    helpers = None if spread is None else spread(list_id, claim, source, path.parent)
+    counted, request_id = _score(at, list_id, model, source, path.parent, log_to, helpers)
     return Finished(state="done", finished_at=now(), counts=counted, model_digest=model.digest, request_id=request_id)
 
 
@@ -130,11 +134,12 @@ def _plan(at: Platform, list_id: ListId, declared: Campaign, sha256: str, now: C
     return first_of(at.store, list_id.key(PLAN), mine)
 
 
-def _score(at: Platform, list_id: ListId, model: Model, source: ListFile, folder: Path, owner: str) -> tuple[dict[str, int], str]:
+def _score(
+    at: Platform, list_id: ListId, model: Model, source: ListFile, folder: Path, log_to: LogTo, spread: Spread | None
+) -> tuple[dict[str, int], str]:
     """Score, log, and write both files; the counts and the request id. Doing it again does the same again."""
     sheet, errors = folder / RESULT, folder / ERRORS
-    log_to = LogTo(at.log, f"{list_id}@{source.sha256}", f"list:{list_id}", source.sha256, owner)
-    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to)
+    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, spread=spread)
     if not errors.exists():
         write_errors((), errors)
     at.store.put_file(list_id.key(ERRORS), errors)
@@ -170,14 +175,14 @@ def score_pending(at: Platform, *, stale_s: float, now: Clock) -> list[Finished 
         # An event that comes later finds this and starts nothing.
         first_of(at.store, list_id.key(TASK), Task(task=SWEEP, started_at=now()))
         try:
-            ends.append(_patiently(partial(score_uploaded, at, list_id, now=now)))
+            ends.append(patiently(partial(score_uploaded, at, list_id, now=now)))
         except PropensityError as exc:
             log.warning(f"list {list_id}: {exc}")
             ends.append(exc)
     return ends
 
 
-def _patiently(work: Callable[[], Finished], sleep: Callable[[float], None] = time.sleep) -> Finished:
+def patiently(work: Callable[[], Finished], sleep: Callable[[float], None] = time.sleep) -> Finished:
     """Do it, and again after a while where a store did not answer. Raises what it raises the last time."""
     for delay_s in DELAYS_S:
         try:
@@ -202,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             ends = score_pending(platform(), stale_s=args.stale_s, now=_now)
             return max((end.exit_code for end in ends if isinstance(end, PropensityError)), default=0)
         list_id = parse_list_id(args.list_id)
-        _patiently(lambda: score_uploaded(platform(), list_id, now=_now))
+        patiently(lambda: score_uploaded(platform(), list_id, now=_now))
     except PropensityError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return exc.exit_code

@@ -10,6 +10,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from propensity.adapters.platform import Platform, platform
+from propensity.adapters.recorded import recorded
 from propensity.campaigns import campaign
 from propensity.report.build import build
 from propensity.report.kept import keep
@@ -20,6 +21,7 @@ log = logging.getLogger("propensity.flows")
 
 
 @flow(name="report")
+@recorded("report")
 def report(campaign_name: str, since: datetime | None = None, until: datetime | None = None) -> dict[str, Any]:
     """Report on the predictions received in [since, until), by default on all; return where the page lies and what it counts."""
     return make_and_keep(campaign_name, since, until)

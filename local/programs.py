@@ -102,6 +102,16 @@ def schedules(settings: Settings, prefect_url: str) -> Program:
     )
 
 
+def health(settings: Settings, prefect_url: str) -> Program:
+    """Watches the flows and tells alerts, beside Prefect and not in it."""
+    return Program(
+        name="health",
+        title="Flow checks",
+        command=(sys.executable, "-m", "flows.health"),
+        environ=child_environ(settings, prefect_api_url=f"{prefect_url}/api"),
+    )
+
+
 def ports_of(processes: Processes, environ: Mapping[str, str]) -> tuple[int, int, int]:
     """Ports of the scoring service, Prefect and MLflow. Raises SettingsInvalid where one that was asked for is taken."""
     return (

@@ -49,16 +49,19 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may use a route: anybody, or callers with one of these roles."""
+    """Who may use a route: anybody, or callers with one of these roles. ``page``: a signed-in person's cookie counts there as his key."""
 
     roles: frozenset[Role]
     public: bool = False
+    page: bool = False
 
 
 ANYBODY = Access(frozenset(Role), public=True)
 EVERY_ROLE = Access(frozenset(Role))
 SENDERS = Access(frozenset({Role.MARKETING, Role.OPERATOR}))
+OPERATORS = Access(frozenset({Role.OPERATOR}))
 OVERSEERS = Access(frozenset({Role.OPERATOR, Role.AUDITOR}))
+OVERSEERS_PAGE = Access(OVERSEERS.roles, page=True)
 NOBODY = Access(frozenset())
 
 # The one table: the service enforces it, its description derives from it. A route that is not in it is closed to everybody.
@@ -73,8 +76,16 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/v1/campaigns/{}/schema"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/model"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/models"): EVERY_ROLE,
+        ("GET", "/v1/campaigns/{}/promotions"): OVERSEERS,
+        ("POST", "/v1/campaigns/{}/promotions"): OPERATORS,
+        ("POST", "/v1/campaigns/{}/rollbacks"): OPERATORS,
+        ("POST", "/v1/campaigns/{}/approvals"): OPERATORS,
         ("GET", "/v1/predictions/{}"): EVERY_ROLE,
         ("GET", "/v1/caller"): EVERY_ROLE,
+        ("GET", "/v1/alerts"): OVERSEERS,
+        ("GET", "/v1/alerts/{}"): OVERSEERS,
+        ("POST", "/v1/alerts/{}/acknowledgements"): OPERATORS,
+        ("GET", "/v1/flows"): OVERSEERS,
         ("GET", "/metrics"): OVERSEERS,
         ("GET", "/"): ANYBODY,
         ("GET", "/livez"): ANYBODY,
@@ -82,6 +93,10 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/readyz"): ANYBODY,
         ("GET", "/openapi.json"): ANYBODY,
         ("GET", "/docs"): ANYBODY,
+        ("GET", "/monitoring"): OVERSEERS_PAGE,
+        ("GET", "/sign-in"): ANYBODY,
+        ("POST", "/sign-in"): ANYBODY,
+        ("POST", "/sign-out"): ANYBODY,
         ("GET", "/static/{}"): ANYBODY,
         ("GET", "/favicon.ico"): ANYBODY,
     }

@@ -9,15 +9,18 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
+from propensity.challenge import Challenge, challenge_problems
 from propensity.errors import CampaignError
 from propensity.outcome_rules import AbsentMeans, Contradictions, OutcomeRules
 from propensity.recipe import Lift, Recipe
+from propensity.retraining import ON_SCHEDULE, Retraining, retraining_problems
 from propensity.watch import DEFAULT_WATCH, Watch, watch_problems
+from propensity.zoo import QUICK_ZOO, Zoo, zoo_problems
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -242,8 +245,11 @@ class Campaign:
     test_share: float = 0.2
     unexpected_columns: Literal["ignore", "refuse"] = "ignore"
     retrain_cron: str = "0 3 5 * *"
+    retraining: Retraining = ON_SCHEDULE
     recipe: Recipe | None = None
     watch: Watch = DEFAULT_WATCH
+    challenge: Challenge = field(default_factory=Challenge)
+    zoo: Zoo = QUICK_ZOO
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -308,6 +314,9 @@ def _problems(c: Campaign) -> Iterator[str]:
     yield from watch_problems(c.watch, c.feature_names)
     yield from _policy_problems(c.policy)
     yield from _calendar_problems(c)
+    yield from challenge_problems(c.challenge)
+    yield from zoo_problems(c.zoo)
+    yield from retraining_problems(c.retraining, frozenset(f.name for f in c.numeric), frozenset(f.name for f in c.categorical))
     if c.recipe is not None:
         yield from _recipe_problems(c, c.recipe)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from propensity.adapters.alert_store import PostgresAlertStore
+from propensity.adapters.comparisons import PostgresComparisonStore
 from propensity.adapters.database import Database
+from propensity.adapters.flow_heartbeats import PostgresHeartbeatStore
 from propensity.adapters.mlflow_registry import MlflowRegistry
 from propensity.adapters.monitor_runs import PostgresMonitorStore
 from propensity.adapters.object_store import open_store
@@ -13,9 +16,14 @@ from propensity.adapters.outcomes import PostgresOutcomeStore
 from propensity.adapters.periods import PostgresPeriodStore
 from propensity.adapters.prediction_log import PostgresPredictionLog
 from propensity.adapters.promotions import PostgresPromotionLedger
+from propensity.adapters.shadow import PostgresShadowStore
+from propensity.alerting import AlertStore
+from propensity.comparison import ComparisonStore
 from propensity.errors import SettingsInvalid
+from propensity.flow_health import HeartbeatStore
 from propensity.ports import ModelRegistry, MonitorStore, ObjectStore, OutcomeStore, PeriodStore, PredictionLog, PromotionLedger
 from propensity.settings import Settings, read_settings
+from propensity.shadow import ShadowStore
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,10 @@ class Platform:
     monitors: MonitorStore
     periods: PeriodStore
     registry: ModelRegistry
+    shadow: ShadowStore
+    comparisons: ComparisonStore
+    alerts: AlertStore
+    heartbeats: HeartbeatStore
 
 
 def open_platform(settings: Settings) -> Platform:
@@ -49,6 +61,10 @@ def open_platform(settings: Settings) -> Platform:
         monitors=PostgresMonitorStore(database),
         periods=PostgresPeriodStore(database),
         registry=MlflowRegistry(settings.mlflow_url.get_secret_value(), settings.mlflow_artifacts),
+        shadow=PostgresShadowStore(database),
+        comparisons=PostgresComparisonStore(database),
+        alerts=PostgresAlertStore(database),
+        heartbeats=PostgresHeartbeatStore(database),
     )
 
 

@@ -6,7 +6,7 @@ writes decimals, and whether its quoting can be read to the end. What makes a fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -144,22 +144,28 @@ class CsvList(CsvRows):
     def chunks(self) -> Iterator[Chunk]:
         """One per block."""
         for number, block in enumerate(self.blocks):
-            yield CsvChunk(self, number, block)
+            yield CsvChunk(self.read, self.reading, number, block)
+
+    @property
+    def copied(self) -> Path | None:
+        """The copy in UTF-8 that is read in place of the file; None where that is the file itself."""
+        return self._copy if self._file.path == self._copy else None
 
 
 @dataclass
 class CsvChunk:
     """`propensity.lists.chunks.Chunk`."""
 
-    source: CsvList
+    read: Callable[[Block], bytes]
+    reading: Reading
     number: int
     block: Block
 
     def check(self) -> Piece:
         """By Arrow where it reads as we do, and by our own reader where a row is not entirely sound."""
         block = self.block
-        rows = Rows(self.source.read(block), block.kind, block.first_row, block.rows, block.first_line)
-        return read_block(rows, self.source.reading)
+        rows = Rows(self.read(block), block.kind, block.first_row, block.rows, block.first_line)
+        return read_block(rows, self.reading)
 
 
 def _end_of_rows(file: Utf8File, start: int, head: Header) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from propensity.campaign import Campaign
 from propensity.errors import DataError, ModelDamaged, NoLiveModel, NotFound
@@ -19,6 +19,8 @@ from propensity.report.money import expected, realised
 from propensity.report.tree import Decided, Drivers, Holdout, Known, LeftOut, Report, Scope
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
+# What is younger may still be committing, and would be missing.
+SETTLE = timedelta(seconds=5)
 SHORT = 12
 
 
@@ -41,7 +43,7 @@ def build(
     until: datetime | None = None,
     found: Found = Found(),
 ) -> Report:
-    """The report of the predictions received in [since, until); by default of all until now. One pass, in bounded memory.
+    """The report of the predictions received in [since, until); by default of all until a few seconds ago. One pass, in bounded memory.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def build(
     StoreError
         A store did not answer.
     """
-    since, until = since or EVER, until or now
+    since, until = since or EVER, until or now - SETTLE
     if since.tzinfo is None or until.tzinfo is None:
         raise DataError("a window needs times with a zone, as in 2026-01-31T22:00:00+00:00")
     if since >= until:

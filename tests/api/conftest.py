@@ -21,7 +21,17 @@ from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
-from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+from tests.fakes import (
+    NOW,
+    FakeApiKeyStore,
+    FakeDatabase,
+    FakeObjectStore,
+    FakeOutcomeStore,
+    FakePanels,
+    FakePredictionLog,
+    FakePromotionLedger,
+)
+from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 
 
 @dataclass
@@ -54,6 +64,8 @@ class World:
     api_keys: FakeApiKeyStore
     keys: ApiKeys
     clock: Clock
+    alerts: FakeAlertStore
+    heartbeats: FakeHeartbeatStore
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
@@ -121,25 +133,27 @@ def rival() -> Model:
     return make_model(campaign("term-deposit"), seed=7)
 
 
+def build_world(*extra: Campaign) -> World:
+    """A service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
+    declared = {c.name: c for c in (campaign("term-deposit"), make_campaign(), *extra)}
+    database, store = FakeDatabase(), FakeObjectStore()
+    log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
+    outcomes = FakeOutcomeStore(log)
+    models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
+    api_keys, clock = FakeApiKeyStore(database), Clock()
+    keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
+    alerts, heartbeats = FakeAlertStore(database), FakeHeartbeatStore(database)
+    services = Services(declared, models, log, outcomes, database, keys, alerts, heartbeats, clock=lambda: NOW, panels=FakePanels(database))
+    app = watched(create_app(services), declared)
+    world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock, alerts, heartbeats)
+    world.key("operator", "operator")
+    return world
+
+
 @pytest.fixture(scope="session")
 def make_world() -> Callable[..., World]:
-    """Builds a service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
-
-    def build(*extra: Campaign) -> World:
-        declared = {c.name: c for c in (campaign("term-deposit"), make_campaign(), *extra)}
-        database, store = FakeDatabase(), FakeObjectStore()
-        log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
-        outcomes = FakeOutcomeStore(log)
-        models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
-        api_keys, clock = FakeApiKeyStore(database), Clock()
-        keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
-        services = Services(declared, models, log, outcomes, database, keys, clock=lambda: NOW)
-        app = watched(create_app(services), declared)
-        world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock)
-        world.key("operator", "operator")
-        return world
-
-    return build
+    """Builds a service."""
+    return build_world
 
 
 @pytest.fixture

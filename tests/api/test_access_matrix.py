@@ -11,6 +11,7 @@ import pytest
 from propensity.access import NOBODY, Role, access
 from propensity.model import Model
 from tests.api.conftest import World
+from tests.fakes_alerts import alert_id_of, an_alert
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC = {"public", *Role}
@@ -25,8 +26,16 @@ WHO: dict[tuple[str, str], set[Any]] = {
     ("GET", "/v1/campaigns/<campaign>/schema"): ALL,
     ("GET", "/v1/campaigns/<campaign>/model"): ALL,
     ("GET", "/v1/campaigns/<campaign>/models"): ALL,
+    ("GET", "/v1/campaigns/<campaign>/promotions"): OVERSEERS,
+    ("POST", "/v1/campaigns/<campaign>/promotions"): {Role.OPERATOR},
+    ("POST", "/v1/campaigns/<campaign>/rollbacks"): {Role.OPERATOR},
+    ("POST", "/v1/campaigns/<campaign>/approvals"): {Role.OPERATOR},
     ("GET", "/v1/predictions/<wanted>"): ALL,
     ("GET", "/v1/caller"): ALL,
+    ("GET", "/v1/alerts"): OVERSEERS,
+    ("GET", "/v1/alerts/<alert_id>"): OVERSEERS,
+    ("POST", "/v1/alerts/<alert_id>/acknowledgements"): {Role.OPERATOR},
+    ("GET", "/v1/flows"): OVERSEERS,
     ("GET", "/metrics"): OVERSEERS,
     ("GET", "/"): PUBLIC,
     ("GET", "/livez"): PUBLIC,
@@ -34,9 +43,14 @@ WHO: dict[tuple[str, str], set[Any]] = {
     ("GET", "/readyz"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
     ("GET", "/docs"): PUBLIC,
+    ("GET", "/monitoring"): OVERSEERS,
+    ("GET", "/sign-in"): PUBLIC,
+    ("POST", "/sign-in"): PUBLIC,
+    ("POST", "/sign-out"): PUBLIC,
     ("GET", "/static/<path:filename>"): PUBLIC,
     ("GET", "/favicon.ico"): PUBLIC,
 }
+ALERT = alert_id_of(an_alert())
 ROLES = tuple(str(role) for role in Role)
 # Who sends no good key, and is told 401 wherever one is asked for.
 STRANGERS = (
@@ -60,6 +74,7 @@ def matrix(make_world: Callable[..., World], deposit: Model, rows: list[dict[str
     world.promote(deposit)
     assert world.predict(rows[:1]).status_code == 200
     world.log.entries[0] = replace(world.log.entries[0], caller="somebody else")
+    world.alerts.raise_alert(an_alert())
     yield world
     world.models.stop()
 
@@ -71,7 +86,7 @@ def routes(world: World) -> list[tuple[str, str]]:
 
 def path(world: World, rule: str) -> str:
     known = f"{world.log.entries[0].request_id}.1"
-    for name, value in (("<campaign>", "term-deposit"), ("<wanted>", known), ("<path:filename>", "style.css")):
+    for name, value in (("<campaign>", "term-deposit"), ("<wanted>", known), ("<path:filename>", "style.css"), ("<alert_id>", ALERT)):
         rule = rule.replace(name, value)
     assert "<" not in rule, "give the new parameter a value"
     return rule

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from flows import report as flow
-from flows.deployments import REPORT_CRON, schedules
 from local.report import write_report
 from propensity.adapters import platform as platforms
 from propensity.adapters.platform import Platform
 from propensity.campaigns import campaign
 from propensity.ports import LoggedRequest
+from propensity.report import build
 from propensity.report.kept import newest
+from propensity.schedules import REPORT_CRON, schedules
 from tests.flows.conftest import NAME
 
 
@@ -34,6 +35,7 @@ def test_a_report_is_kept_beside_those_of_the_monitor_and_can_be_made_again(at: 
     monkeypatch.setattr(flow, "platform", lambda: at)
     at.store.put("first", b"")
     post(at, 40)
+    monkeypatch.setattr(build, "SETTLE", timedelta(seconds=-1))
     told = flow.make_and_keep.fn(NAME, None, None)
     assert (told["predictions"], told["contacts"]) == (40, 29)
     assert told["key"].startswith(f"reports/{NAME}/campaign/")

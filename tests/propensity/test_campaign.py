@@ -23,9 +23,12 @@ from propensity.campaign import (
     Quality,
     Source,
 )
+from propensity.challenge import Challenge, RollbackBound
 from propensity.errors import CampaignError
 from propensity.recipe import Choice, Constant, Draw, Lift, Recipe, Slope, Uniform
+from propensity.retraining import Retraining, Span
 from propensity.watch import Watch
+from propensity.zoo import Zoo
 from tests.builders import tiny_campaign
 
 DRAWS: dict[str, Draw] = {
@@ -188,9 +191,15 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"monitors": ()},
     {"gates": ()},
     {"leak_guard": LeakGuard(0.9)},
+    {"challenge": Challenge(approval="human")},
+    {"challenge": Challenge(rollback=RollbackBound(worse_by=0.02))},
     {"test_share": 0.25},
     {"unexpected_columns": "refuse"},
     {"retrain_cron": "0 4 5 * *"},
+    {"retraining": Retraining(every_days=31)},
+    {"retraining": Retraining(spans=(Span("age", 20, 60, 40, 10),))},
+    {"zoo": Zoo(candidates=("xgboost", "logistic"))},
+    {"zoo": Zoo(candidates=("xgboost",), search_trials=5)},
     {"recipe": recipe()},
     {"recipe": recipe(intercept=0.1)},
     {"recipe": recipe(draws=DRAWS | {"age": Constant(40)})},

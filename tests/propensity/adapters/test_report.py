@@ -98,7 +98,7 @@ def report(filled: Filled) -> Report:
         log=PostgresPredictionLog(stores),
         outcomes=PostgresOutcomeStore(stores),
         store=store,
-        now=datetime.now(UTC) + timedelta(seconds=1),
+        now=datetime.now(UTC) + timedelta(seconds=10),
     )
 
 
