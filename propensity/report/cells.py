@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propensity.campaign import Campaign, Categorical, Feature
+from propensity.groups import wilson
 from propensity.report import sums as s
 from propensity.report.money import expected
 from propensity.report.tree import Group, Segment
@@ -22,7 +23,6 @@ Floats = npt.NDArray[np.float64]
 NOT_KNOWN, OTHER_DECLARATION, SMALLER = "not known", "logged under another declaration", "smaller groups together"
 _GRID = 1_000
 _MOST_WHOLE = 4_096
-_Z = 1.96
 
 
 @dataclass
@@ -119,11 +119,3 @@ def _group(campaign: Campaign, label: str, sums: Floats, *, small: bool = False)
 
 def _ratio(rates: list[float]) -> float | None:
     return min(rates) / max(rates) if len(rates) > 1 and max(rates) > 0 else None
-
-
-def wilson(hits: int, rows: int) -> tuple[float, float]:
-    """95 % interval of a share: Wilson, "Probable inference", Journal of the American Statistical Association 22, 1927."""
-    if not rows:
-        return 0.0, 1.0
-    middle, half = hits + _Z**2 / 2, _Z * float(np.sqrt(hits * (rows - hits) / rows + _Z**2 / 4))
-    return max(0.0, (middle - half) / (rows + _Z**2)), min(1.0, (middle + half) / (rows + _Z**2))

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from propensity.campaign import Economics
+from propensity.groups import wilson
 from propensity.report import sums as s
-from propensity.report.cells import wilson
 from propensity.report.money import expected, realised
 from propensity.report.sums import CELLS, STEP, Floats, ScoreSums
 from propensity.report.tree import Curves, Decile, Point, Reliability, ScoreGroup
