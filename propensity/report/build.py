@@ -32,6 +32,10 @@ class Found:
     holdout: Holdout | None = None
 
 
+# Asked with the window of the report.
+Finder = Callable[[datetime, datetime], Found]
+
+
 def build(
     campaign: Campaign,
     *,
@@ -41,9 +45,11 @@ def build(
     now: datetime,
     since: datetime | None = None,
     until: datetime | None = None,
-    found: Found = Found(),
+    find: Finder | None = None,
 ) -> Report:
     """The report of the predictions received in [since, until); by default of all until a few seconds ago. One pass, in bounded memory.
+
+    ``find``: what others measured of the same window; without it the report says that nothing is declared.
 
     Raises
     ------
@@ -61,7 +67,7 @@ def build(
     collected = Collected(campaign, edge, _readable(campaign, store))
     collected.add(side_by_side(log.window(campaign.name, since, until), _labelled(campaign, outcomes, since, edge, until)))
     began = since if since != EVER else collected.first_at or until
-    return _report(campaign, collected, store, _scope(campaign, began, until, now, edge), found)
+    return _report(campaign, collected, store, _scope(campaign, began, until, now, edge), Found() if find is None else find(since, until))
 
 
 def _labelled(campaign: Campaign, outcomes: OutcomeStore, since: datetime, edge: datetime, until: datetime) -> Iterator[LabelledRequest]:

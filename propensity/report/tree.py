@@ -376,6 +376,8 @@ class Holdout:
         Difference of the two rates and its interval.
     conversions, profit : (value, low, high)
         Brought by the contacts.
+    suspicious : bool
+        The control group is larger or smaller than lots of the declared share would make it.
     problem : str
         Why nothing is measured yet; empty where it is, and all the rest counts.
     """
@@ -391,6 +393,7 @@ class Holdout:
     high: float | None
     conversions: tuple[float, float, float] | None
     profit: tuple[Decimal, Decimal, Decimal] | None
+    suspicious: bool = False
     problem: str = ""
 
 

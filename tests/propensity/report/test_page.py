@@ -64,7 +64,7 @@ def made(model: Model, *, told: int = 0, days: int = 60, found: Found = NOTHING)
     log.append(scored.logged(name, "declared", source="list:one"), idempotency_key=None, body_sha256="", reply=b"")
     labels = tiny_labels(table, seed=5)
     outcomes.record("tiny", [Outcome(bool(labels[at]), None, prediction_id(name, at + 1)) for at in range(told)], "test")
-    return build(CAMPAIGN, log=log, outcomes=outcomes, store=store, now=NOW + timedelta(days=days), found=found)
+    return build(CAMPAIGN, log=log, outcomes=outcomes, store=store, now=NOW + timedelta(days=days), find=lambda *_: found)
 
 
 @pytest.fixture(scope="module")

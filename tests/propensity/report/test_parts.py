@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from propensity.campaign import Categorical, Numeric
 from propensity.report.cells import OTHER_DECLARATION, SMALLER, FeatureCells, segment
 from propensity.report.collect import Uses, side_by_side
 from propensity.report.exclusions import exclusions
+from propensity.report.measured import holdout_of, left_out_of
+from propensity.report.page.sentences import holdout as holdout_sentence
 from propensity.report.sample import Sample
 from propensity.report.sums import figures
 from propensity.report.words import band_labels, titled
@@ -117,3 +120,58 @@ def test_a_request_committed_between_the_two_reads_is_simply_not_known() -> None
     labelled: list[Any] = [logged[0], Row(2, "aa"), logged[2]]
     found = list(side_by_side(logged, labelled))
     assert [labels and labels.request_id for _, labels in found] == ["a", None, "c"]
+
+
+def measured(**changes: Any) -> dict[str, Any]:
+    """A measured lift as the service replies it."""
+    told: dict[str, Any] = {
+        "holdout": {"key": "spring", "share": 0.1},
+        "arms": {
+            "contact": {"customers": 950, "known": 900, "conversions": 180, "rate": 0.2},
+            "holdout": {"customers": 100, "known": 90, "conversions": 9, "rate": 0.1},
+        },
+        "not_yet_mature": 40,
+        "share": {"observed": 0.095, "declared": 0.1, "suspicious": False, "bounds": [0.07, 0.13]},
+        "difference": {"estimate": 0.1, "low": 0.02, "high": 0.16, "confidence": 0.95},
+        "incremental": {
+            "conversions": {"estimate": 90.0, "low": 18.0, "high": 144.0},
+            "money": {"estimate": "1350.00", "low": "-90.00", "high": "2430.00", "currency": "EUR", "contacts": 90, "cost": "450.00"},
+        },
+        "excluded": {"answer": {"objection": 4}, "export": {"complaint": 1}},
+    }
+    return told | changes
+
+
+def test_a_measured_lift_is_told_with_its_interval_and_money() -> None:
+    found = holdout_of(measured())
+    assert found is not None
+    assert (found.contacted, found.held_out, found.lift, found.problem) == (900, 90, 0.1, "")
+    assert found.profit == (Decimal("1350.00"), Decimal("-90.00"), Decimal("2430.00"))
+    said = holdout_sentence(found, "EUR")
+    assert "10.0 percentage points" in said
+    assert "more than chance" in said
+    assert "−90 to 2,430" in said
+
+
+def test_without_a_holdout_or_without_data_the_report_says_so() -> None:
+    assert holdout_of(measured(holdout=None)) is None
+    nothing = {"customers": 0, "known": 0, "conversions": 0, "rate": None}
+    empty = {
+        "difference": {"estimate": None, "low": None, "high": None, "confidence": 0.95},
+        "incremental": {"conversions": None, "money": None},
+    }
+    young = holdout_of(measured(arms={"contact": nothing, "holdout": nothing}, **empty))
+    assert young is not None
+    assert young.problem.startswith("40 customers were drawn")
+    one = holdout_of(measured(arms={"contact": nothing | {"customers": 5}, "holdout": nothing | {"customers": 2, "known": 2}}, **empty))
+    assert one is not None
+    assert one.problem == "of those contacted no outcome is known"
+
+
+def test_who_was_left_out_is_counted_at_both_stages() -> None:
+    class Request:
+        held_out = np.array([True, False, True])
+
+    found = left_out_of(measured(), [Request(), Request()])
+    assert (found.held_out, found.customers) == (4, 8)
+    assert [(one.code, one.customers) for one in (*found.excluded, *found.at_export)] == [("objection", 4), ("complaint", 1)]
