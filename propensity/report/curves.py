@@ -15,7 +15,7 @@ from propensity.report.sums import CELLS, STEP, Floats, ScoreSums
 from propensity.report.tree import Curves, Decile, Point, Reliability, ScoreGroup
 
 # Points of a curve, as shares of all customers: closer together among the best, where decisions fall.
-_PLACES = np.unique(np.concatenate([np.linspace(0, 0.1, 51), np.linspace(0, 1, 101)]))[1:]
+_PLACES = np.unique(np.concatenate([np.linspace(0, 0.1, 51), np.linspace(0, 0.5, 101), np.linspace(0, 1, 101)]))[1:]
 _RELIABILITY_GROUPS = 10
 Positions = npt.NDArray[np.intp]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from propensity.report.page.told import NO_DATA, count, day, joined, money, share, span, times, whole_share
-from propensity.report.tree import Driver, Effect, Holdout, LeftOut, Report, Segment
+from propensity.report.tree import Driver, Drivers, Effect, Holdout, LeftOut, Report, Segment
 
 EFFECTS_SHOWN, DRIVERS_SHOWN = 6, 6
 # What moves the odds by less than a twentieth is not worth a sentence.
@@ -61,14 +61,16 @@ def why_no_outcomes(report: Report) -> str:
     if not report.decided.predictions:
         return "nobody was scored"
     if not known.mature:
-        return f"no prediction is older than the {scope.window_days} days within which an outcome counts"
+        days = "day" if scope.window_days == 1 else f"{scope.window_days} days"
+        return f"no prediction is older than the {days} within which an outcome counts"
     return f"of {count(known.mature)} predictions old enough, no outcome was told"
 
 
 def maturity(report: Report) -> str:
     """Which outcomes count, and how many are known."""
     known, scope = report.known, report.scope
-    text = f"An outcome counts once the {scope.window_days} days after its prediction are over: "
+    days = "day after its prediction is" if scope.window_days == 1 else f"{scope.window_days} days after its prediction are"
+    text = f"An outcome counts once the {days} over: "
     text += (
         f"{count(known.mature)} predictions are that old, and the outcome of {count(known.known)} of them is known "
         f"({whole_share(known.coverage)})."
@@ -260,3 +262,13 @@ def longest(segment: Segment, report: Report) -> float:
     """The share that the longest bar of a segment's groups stands for."""
     whole = report.decided.contacts / report.decided.predictions
     return max([whole, *(group.contact_rate for group in segment.groups)]) or 1.0
+
+
+def looked_at(found: Drivers) -> str:
+    """Which customers the drivers were found with."""
+    if found.sample == found.predictions:
+        return f"What model {found.model} looks at, over all {count(found.predictions)} customers that it scored."
+    return (
+        f"What model {found.model} looks at, over a sample of {count(found.sample)} of the {count(found.predictions)} customers that it "
+        "scored, drawn by lot."
+    )
