@@ -109,6 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     monitor = command("monitor", _monitor, "compare logged predictions with the training data")
     monitor.add_argument("--since", help="start of the window, RFC 3339")
     monitor.add_argument("--until", help="end of the window, RFC 3339")
+    report = command("report", _report, "make the campaign's report: whom it contacted, what was expected, what it brought")
+    report.add_argument("--since", help="start of the window, RFC 3339; the first prediction where none is given")
+    report.add_argument("--until", help="end of the window, RFC 3339; now where none is given")
+    report.add_argument("--out", type=Path, help="where the page goes; report-CAMPAIGN.html where none is given")
     for sub in (ingest, retrain, train, promote, monitor, outcomes):
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
     promotions.add_commands(command)
@@ -183,6 +187,13 @@ def _monitor(args: argparse.Namespace) -> int:
     from monitoring.flow import monitor
 
     return _tell(args, monitor(name, _time(args.since), _time(args.until)), of_monitoring)
+
+
+def _report(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from local.report import write_report
+
+    return write_report(name, _time(args.since), _time(args.until), args.out or Path(f"report-{name}.html"))
 
 
 def _time(text: str | None) -> datetime | None:

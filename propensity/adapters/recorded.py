@@ -45,6 +45,8 @@ def recorded(flow: str, detail_of: Callable[[Mapping[str, Any]], Mapping[str, An
             mine = _run(flow, str(given.get(CAMPAIGN, PLATFORM)), regular)
             return record(mine, lambda: function(*args, **kwargs), at.heartbeats, lambda: alerting(at), detail_of)
 
+        # Prefect reads annotations to check parameters, and would look for their names in this module.
+        run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
         return run
 
     return decorate

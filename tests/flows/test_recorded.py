@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prefect.exceptions import ParameterTypeError
 
 from propensity.adapters import recorded as module
 from propensity.adapters.recorded import recorded
@@ -47,6 +49,15 @@ def test_a_flow_of_no_campaign_is_the_platforms(beats: FakeHeartbeatStore) -> No
 
     tidy()
     assert {(flow, campaign) for flow, campaign, _ in beats.beats} == {("tidy", PLATFORM)}
+
+
+def test_prefect_checks_the_parameters_of_a_recorded_flow() -> None:
+    from monitoring.flow import monitor
+
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    assert monitor.validate_parameters({"campaign_name": "term-deposit", "since": since.isoformat()})["since"] == since
+    with pytest.raises(ParameterTypeError):
+        monitor.validate_parameters({"campaign_name": "term-deposit", "since": "yesterday"})
 
 
 def test_without_settings_a_flow_runs_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def test_only_made_up_data_go_without_a_firewall(synthesise: Synthesise, profile
 
 def test_near_zero_has_no_secret_of_a_server_that_it_does_not_have(synthesise: Synthesise) -> None:
     usual, found = (set(synthesise("dev", profile)["Database"].of_type("AWS::SecretsManager::Secret")) for profile in ("lean", "near-zero"))
-    assert {name.rstrip("0123456789ABCDEF") for name in usual - found} == {"DatabasePrefectAuth", "DatabaseGrafanaAdmin"}
+    assert {name.rstrip("0123456789ABCDEF") for name in usual - found} == {"DatabasePrefectAuth", "DatabaseGrafanaAdmin", "DatabaseSession"}
     assert found < usual
 
 
