@@ -94,6 +94,7 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/predictions/<wanted>", customer.get_why),
     ("GET", "/campaigns", campaign_pages.get_campaigns),
     ("GET", "/campaigns/<campaign>", campaign_pages.get_campaign),
+    ("GET", "/campaigns/<campaign>/report", campaign_pages.get_report),
     ("GET", "/suppressions", suppression_pages.get_suppressions),
     ("POST", "/suppressions", suppression_pages.post_suppressions),
     ("GET", "/models", model_pages.get_models),

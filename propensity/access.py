@@ -126,6 +126,7 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/predictions/{}"): EVERY_ROLE_PAGE,
         ("GET", "/campaigns"): EVERY_ROLE_PAGE,
         ("GET", "/campaigns/{}"): EVERY_ROLE_PAGE,
+        ("GET", "/campaigns/{}/report"): EVERY_ROLE_PAGE,
         ("GET", "/suppressions"): EVERY_ROLE_PAGE,
         ("POST", "/suppressions"): SENDERS_PAGE,
         ("GET", "/models"): OVERSEERS_PAGE,

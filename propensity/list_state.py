@@ -14,7 +14,7 @@ Nothing else keeps the state: no table, no lock, no clock of its own. Each objec
     call-sheet.csv   the answer                                                     the job
     finished.json    done with what counts, or failed and why: written last         the job
 
-All but the draft, the upload, the progress and the three CSV files are written by ``create`` of the store: the first of any number of writers
+All but draft, upload, progress and the three CSV files are written by ``create`` of the store: the first of any number of writers
 wins, and every other one goes by what the first wrote. Objects are only ever added, so the state only moves on. No key and no JSON object
 holds anything that came from a customer list but counts.
 """

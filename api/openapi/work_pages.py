@@ -41,6 +41,9 @@ def work_paths(names: list[str]) -> Json:
         "/campaigns/{campaign}": {
             "get": _page("/campaigns/{campaign}", "campaignPage", "A campaign", "With its reliability curve.", (404,), [campaign])
         },
+        "/campaigns/{campaign}/report": {
+            "get": _page("/campaigns/{campaign}/report", "reportPage", "A campaign's report", "That was kept last.", (404,), [campaign])
+        },
         "/suppressions": {
             "get": _page("/suppressions", "suppressionsPage", "Do not contact", "Who is left alone, for who oversees."),
             "post": _form("/suppressions", "suppress", "Record or lift", "An objection.", _fields("do", "customers"), after=_PAGE),

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, g
+from markupsafe import Markup
 
+from api.lists import desk_of
 from api.pages import texts
-from api.pages.layout import page
+from api.pages.layout import POLICY, page
 from api.pages.reliability import curve, gap, groups_of
 from api.pages.words import money, share, told
 from propensity.access import Role
 from propensity.campaign import Numeric, Policy
 from propensity.panels.definition import Unit
+from propensity.report.kept import newest
+from propensity.report.page import body, stylesheet
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -67,6 +73,18 @@ def get_campaign(services: Services, campaign: str) -> Response:
         share=share,
         may_send=g.caller.role != Role.AUDITOR,
     )
+
+
+def get_report(services: Services, campaign: str) -> Response:
+    """The report that was kept last, in the frame of these pages. Raises NotFound, StoreError."""
+    declared = services.campaign(campaign)
+    made = newest(desk_of(services).store, campaign)
+    style = Markup(stylesheet())  # noqa: S704 - our own
+    reply = page(services, "pages/report.html", campaign=declared, report=None if made is None else body(made), style=style)
+    # The report's own rules are known by their digest; nothing else stands in the page itself.
+    digest = base64.b64encode(hashlib.sha256(stylesheet().encode()).digest()).decode()
+    reply.headers["Content-Security-Policy"] = POLICY.replace("style-src 'self'", f"style-src 'self' 'sha256-{digest}'")
+    return reply
 
 
 def figures_of(metrics: Any) -> list[tuple[str, str, str]]:

@@ -97,7 +97,7 @@ def _sum(one: Stop, other: Stop) -> Stop:
 def first_rows(store: ObjectStore, list_id: ListId, start: int, keeps: Sequence[Keep] = ()) -> list[Mapping[str, str]]:
     """Rows of the call sheet from ``start`` (the first is 0), by column."""
     sheet = SheetReader(store.pieces(list_id.key(RESULT)))
-    rows = islice(sheet.rows(), start, start + ROWS_SHOWN)
+    rows: Iterator[list[str]] = islice(sheet.rows(), start, start + ROWS_SHOWN)
     for keep in keeps:
         rows = keep(rows, sheet.places)
     return [dict(zip(sheet.header, row, strict=True)) for row in rows]

@@ -77,6 +77,7 @@ WHO: dict[tuple[str, str], set[Any]] = {
     ("GET", "/predictions/<wanted>"): ALL,
     ("GET", "/campaigns"): ALL,
     ("GET", "/campaigns/<campaign>"): ALL,
+    ("GET", "/campaigns/<campaign>/report"): ALL,
     ("GET", "/suppressions"): ALL,
     ("POST", "/suppressions"): SENDERS,
     ("GET", "/models"): OVERSEERS,

@@ -264,6 +264,7 @@ ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/campaigns/term-deposit", {}, 200),
     ("GET", "/campaigns/small", {}, 200),
     ("GET", "/campaigns/nope", {}, 404),
+    ("GET", "/campaigns/term-deposit/report", {}, 200),
     ("GET", f"/lists/{DONE}/excluded", {}, 200),
     ("GET", "/suppressions", {}, 200),
     ("POST", "/suppressions", {"data": {"form_token": "x"}}, 400),

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Download, FilePayload, Page, expect
 
+from flows.report import make
 from propensity.campaigns import campaign
+from propensity.report.kept import keep
 from propensity.synthetic import generate
 from tests.api.browser import violations
 from tests.pages.stand import NAME, Stand
@@ -289,6 +291,10 @@ def test_campaigns_and_their_reliability(browser: Browser, platform: Stand, addr
         assert sum(int(text.replace(",", "")) for text in counted) % 200 == 0
         expect(page.get_by_role("link", name="Score a list")).to_have_count(0)
         looked_at(page, f"campaign-{scheme}-{width}")
+        keep(platform.platform.store, make(platform.platform, NAME))
+        page.get_by_role("link", name="Campaign report").click()
+        expect(page.get_by_role("article")).to_be_visible()
+        looked_at(page, f"report-{scheme}-{width}")
 
 
 def test_an_operator_approves_and_goes_back(browser: Browser, platform: Stand, address: str) -> None:
