@@ -39,7 +39,7 @@ def unpack(data: bytes, rows: int, columns: int) -> FloatMatrix:
     if data[:1] != bytes([_VERSION]) or len(data) < 1 + columns:
         raise DataError(f"packed features of version {list(data[:1])} cannot be read; this program reads version {_VERSION}")
     at = 1 + columns
-    if data[1:at] == b"d" * columns and len(data) == at + 8 * rows * columns:
+    if data[1:at] == b"d" * columns and len(data) >= at + 8 * rows * columns:
         # A single customer, as it is packed: one look instead of one per column.
         return np.frombuffer(data, "<f8", rows * columns, at).reshape(columns, rows).T.astype(np.float64, order="C")
     out = np.empty((rows, columns), dtype=np.float64)

@@ -15,7 +15,7 @@ from propensity.report.cells import segment
 from propensity.report.collect import Collected, side_by_side
 from propensity.report.curves import curves, deciles, reliability
 from propensity.report.drivers import drivers
-from propensity.report.money import expected, realised
+from propensity.report.money import cents
 from propensity.report.tree import Decided, Drivers, Holdout, Known, LeftOut, Report, Scope
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
@@ -95,13 +95,13 @@ def _report(campaign: Campaign, held: Collected, store: ObjectStore, scope: Scop
     predicted, known = held.scores.count(s.ROWS), held.scores.count(s.KNOWN)
     return Report(
         scope=scope,
-        decided=_decided(campaign, held),
-        known=_known(campaign, held),
-        deciles=deciles(held.scores, campaign.economics),
-        curves=curves(held.scores, campaign.economics) if predicted else None,
+        decided=_decided(held),
+        known=_known(held),
+        deciles=deciles(held.scores),
+        curves=curves(held.scores) if predicted else None,
         reliability=reliability(held.scores) if known else None,
-        policies=held.policies.told(campaign.economics),
-        models=held.models.told(campaign.economics),
+        policies=held.policies.told(),
+        models=held.models.told(),
         segments=tuple(segment(campaign, cells) for cells in held.cells) if predicted else (),
         drivers=_drivers(campaign, held, store),
         left_out=found.left_out,
@@ -128,24 +128,23 @@ def _scope(campaign: Campaign, since: datetime, until: datetime, now: datetime, 
     )
 
 
-def _decided(campaign: Campaign, held: Collected) -> Decided:
-    contacts, hoped = held.scores.count(s.CONTACTS), held.scores.total(s.CONTACT_SCORES)
+def _decided(held: Collected) -> Decided:
     return Decided(
         requests=held.requests,
         lists=held.lists,
         received=held.received,
         refused=held.refused,
         predictions=held.scores.count(s.ROWS),
-        contacts=contacts,
-        expected_conversions=hoped,
-        expected_profit=expected(campaign.economics, hoped, contacts),
+        contacts=held.scores.count(s.CONTACTS),
+        expected_conversions=held.scores.total(s.CONTACT_SCORES),
+        expected_profit=cents(held.scores.total(s.CONTACT_PROFIT)),
+        own_money=held.own_money,
     )
 
 
-def _known(campaign: Campaign, held: Collected) -> Known:
-    count, economics = held.scores.count, campaign.economics
+def _known(held: Collected) -> Known:
+    count, total = held.scores.count, held.scores.total
     predicted, known, contacts, yes = count(s.ROWS), count(s.KNOWN), count(s.KNOWN_CONTACTS), count(s.CONTACT_YES)
-    hoped = held.scores.total(s.KNOWN_CONTACT_SCORES)
     return Known(
         mature=held.mature,
         mature_contacts=held.mature_contacts,
@@ -156,16 +155,16 @@ def _known(campaign: Campaign, held: Collected) -> Known:
         young_told=held.young_told,
         conversions=count(s.YES),
         contact_conversions=yes,
-        expected_conversions=hoped,
-        expected_profit=expected(economics, hoped, contacts) if contacts else None,
-        profit=realised(economics, yes, contacts) if contacts else None,
+        expected_conversions=total(s.KNOWN_CONTACT_SCORES),
+        expected_profit=cents(total(s.KNOWN_CONTACT_PROFIT)) if contacts else None,
+        profit=cents(total(s.CONTACT_REAL)) if contacts else None,
         contacts_only=0 < known == contacts and held.mature_contacts < held.mature,
     )
 
 
 def _drivers(campaign: Campaign, held: Collected, store: ObjectStore) -> Drivers:
     """By the model that scored most; where its package cannot be used, the sentence that says why."""
-    told = held.models.told(campaign.economics)
+    told = held.models.told()
     if not told or not told[0].predictions:
         return Drivers(model="", sample=0, predictions=0, drivers=(), problem="Nothing was predicted.")
     digest, rows = told[0].name, held.samples.get(told[0].name)

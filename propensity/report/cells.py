@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ import numpy.typing as npt
 from propensity.campaign import Campaign, Categorical, Feature
 from propensity.groups import wilson
 from propensity.report import sums as s
-from propensity.report.money import expected
+from propensity.report.money import cents
 from propensity.report.tree import Group, Segment
 from propensity.report.words import band_labels, titled
 
@@ -97,7 +96,6 @@ def _group(campaign: Campaign, label: str, sums: Floats, *, small: bool = False)
     least = campaign.watch.smallest_group
     n, contacts, known, yes = (round(float(sums[at])) for at in (s.ROWS, s.CONTACTS, s.KNOWN, s.YES))
     low, high = wilson(contacts, n)
-    profit: Decimal = expected(campaign.economics, float(sums[s.CONTACT_SCORES]), contacts)
     tellable = known >= least
     return Group(
         label=label,
@@ -107,7 +105,7 @@ def _group(campaign: Campaign, label: str, sums: Floats, *, small: bool = False)
         contact_low=low,
         contact_high=high,
         mean_score=float(sums[s.SCORES]) / n,
-        expected_profit=profit,
+        expected_profit=cents(sums[s.CONTACT_PROFIT]),
         known=known,
         known_score=float(sums[s.KNOWN_SCORES]) / known if tellable else None,
         conversions=yes if tellable else None,

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 
-from propensity.campaign import Campaign, Economics
+from propensity.campaign import Campaign
 from propensity.ports import LabelledRequest, LoggedRequest
-from propensity.report import sums as s
 from propensity.report.cells import FeatureCells
-from propensity.report.money import expected
+from propensity.report.money import cents
 from propensity.report.sample import Sample
-from propensity.report.sums import ScoreSums
+from propensity.report.sums import Rows, ScoreSums
 from propensity.report.tree import Used
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 # Small requests are added up so many predictions at a time.
 BATCH_ROWS = 20_000
 API_SOURCE = "api"
@@ -34,15 +32,15 @@ class Uses:
 
     held: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, name: str, predictions: int, contacts: int, scores: float) -> None:
-        """Add one request, with the sum of the scores of its contacts."""
+    def add(self, name: str, predictions: int, contacts: int, profit: float) -> None:
+        """Add one request, with the expected profit of its contacts."""
         if name not in self.held and len(self.held) >= _MOST_NAMES:
             name = _OTHERS
         sums = self.held.setdefault(name, [0.0, 0.0, 0.0, 0.0])
-        for at, value in enumerate((1, predictions, contacts, scores)):
+        for at, value in enumerate((1, predictions, contacts, profit)):
             sums[at] += value
 
-    def told(self, economics: Economics) -> tuple[Used, ...]:
+    def told(self) -> tuple[Used, ...]:
         """The same as figures, those that decided most first."""
         found = (
             Used(
@@ -50,9 +48,9 @@ class Uses:
                 requests=round(requests),
                 predictions=round(predictions),
                 contacts=round(contacts),
-                expected_profit=expected(economics, scores, round(contacts)),
+                expected_profit=cents(profit),
             )
-            for name, (requests, predictions, contacts, scores) in self.held.items()
+            for name, (requests, predictions, contacts, profit) in self.held.items()
         )
         return tuple(sorted(found, key=lambda used: (-used.predictions, used.name)))
 
@@ -82,6 +80,7 @@ class Collected:
     mature_contacts: int = 0
     told: int = 0
     young_told: int = 0
+    own_money: int = 0
     first_at: datetime | None = None
     _lists: set[str] = field(default_factory=set)
     _known_models: dict[str, bool] = field(default_factory=dict)
@@ -96,23 +95,24 @@ class Collected:
 
     def add(self, pairs: Iterable[tuple[LoggedRequest, LabelledRequest | None]]) -> None:
         """Add requests with what is known of their outcomes, some predictions in memory at a time."""
-        batch: list[tuple[LoggedRequest, Bools, Bools]] = []
+        batch: list[tuple[LoggedRequest, Rows]] = []
         rows = 0
         for request, labels in pairs:
-            batch.append((request, *self._count(request, labels)))
+            batch.append((request, self._count(request, labels)))
             rows += len(request.scores)
             if rows >= BATCH_ROWS:
                 self._add(batch)
                 batch, rows = [], 0
         self._add(batch)
 
-    def _count(self, request: LoggedRequest, labels: LabelledRequest | None) -> tuple[Bools, Bools]:
-        """Take in what concerns the request as a whole; return which labels are known for good, and which of all are positive."""
+    def _count(self, request: LoggedRequest, labels: LabelledRequest | None) -> Rows:
+        """Take in what concerns the request as a whole; return its rows, with the labels that are known for good."""
         n, contacts = len(request.scores), int(request.contact.sum())
         self.requests, self.received, self.refused = self.requests + 1, self.received + request.received, self.refused + request.refused
         if request.source != API_SOURCE:
             self._lists.add(request.source)
-        summed = float(request.scores[request.contact].sum())
+        value, cost = self._money(request)
+        summed = float((request.scores * value - cost)[request.contact].sum())
         self.policies.add(policy_name(request.policy), n, contacts, summed)
         self.models.add(request.model_digest, n, contacts, summed)
         if request.model_digest not in self._known_models:
@@ -120,31 +120,42 @@ class Collected:
         assert request.received_at is not None, "what was logged has a time"
         mature, told = request.received_at < self.mature_until, 0 if labels is None else int(labels.told.sum())
         self.first_at = self.first_at or request.received_at
-        none = np.zeros(n, dtype=np.bool_)
+        known = yes = np.zeros(n, dtype=np.bool_)
         if not mature:
             self.young_told += told
-            return none, none
-        self.mature, self.mature_contacts, self.told = self.mature + n, self.mature_contacts + contacts, self.told + told
-        return (none, none) if labels is None else (labels.known, labels.labels)
+        else:
+            self.mature, self.mature_contacts, self.told = self.mature + n, self.mature_contacts + contacts, self.told + told
+            if labels is not None:
+                known, yes = labels.known, labels.labels
+        return Rows(request.scores, request.contact, known, yes, value, cost)
 
-    def _add(self, batch: list[tuple[LoggedRequest, Bools, Bools]]) -> None:
+    def _money(self, request: LoggedRequest) -> tuple[Floats, Floats]:
+        """What a conversion of each row is worth, and what contacting it costs: its own where the list brought some."""
+        economics, n = self.campaign.economics, len(request.scores)
+        value, cost = np.full(n, float(economics.conversion_value)), np.full(n, float(economics.contact_cost))
+        terms = getattr(request, "terms", None)
+        if terms is None:
+            return value, cost
+        own = ~np.isnan(terms[:, :2])
+        self.own_money += int(own.any(axis=1).sum())
+        return np.where(own[:, 0], terms[:, 0], value), np.where(own[:, 1], terms[:, 1], cost)
+
+    def _add(self, batch: list[tuple[LoggedRequest, Rows]]) -> None:
         if not batch:
             return
-        scores, contact, known, yes = (
-            np.concatenate(parts)
-            for parts in zip(*((request.scores, request.contact, known, yes) for request, known, yes in batch), strict=True)
-        )
-        rows = s.figures(scores, contact, known, yes)
-        self.scores.add(scores, rows)
-        features = np.concatenate([self._features(request) for request, _, _ in batch])
+        parts = [rows for _, rows in batch]
+        whole = Rows(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Rows)))
+        figures = whole.figures()
+        self.scores.add(whole.scores, figures)
+        features = np.concatenate([self._features(request) for request, _ in batch])
         for cells in self.cells:
-            cells.add(features[:, self.campaign.feature_names.index(cells.feature.name)], rows)
+            cells.add(features[:, self.campaign.feature_names.index(cells.feature.name)], figures)
         by_model: dict[str, list[Floats]] = {}
-        for request, _, _ in batch:
+        for request, _ in batch:
             if self._known_models[request.model_digest]:
                 by_model.setdefault(request.model_digest, []).append(request.features)
-        for digest, parts in by_model.items():
-            self.samples.setdefault(digest, Sample(len(self.campaign.features))).add(np.concatenate(parts))
+        for digest, matrices in by_model.items():
+            self.samples.setdefault(digest, Sample(len(self.campaign.features))).add(np.concatenate(matrices))
 
     def _features(self, request: LoggedRequest) -> Floats:
         """The features of a request; infinity throughout where they are not those that the campaign declares today."""
@@ -157,7 +168,7 @@ class Collected:
 def policy_name(policy: dict[str, object]) -> str:
     """A logged policy in a few words, as in ``top_share 0.3``."""
     kind, value = policy.get("kind", "?"), policy.get("value")
-    return str(kind) if value is None else f"{kind} {value:g}" if isinstance(value, int | float) else f"{kind} {value}"
+    return f"{kind} {value:g}" if isinstance(value, int | float) else str(kind)
 
 
 def side_by_side(

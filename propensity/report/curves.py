@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from propensity.campaign import Economics
 from propensity.groups import wilson
 from propensity.report import sums as s
-from propensity.report.money import expected, realised
+from propensity.report.money import cents
 from propensity.report.sums import CELLS, STEP, Floats, ScoreSums
 from propensity.report.tree import Curves, Decile, Point, Reliability, ScoreGroup
 
 # Points of a curve, as shares of all customers: closer together among the best, where decisions fall.
 _PLACES = np.unique(np.concatenate([np.linspace(0, 0.1, 51), np.linspace(0, 0.5, 101), np.linspace(0, 1, 101)]))[1:]
 _RELIABILITY_GROUPS = 10
+_NOBODY = Point(customers=0, share=0.0, captured=0.0, lift=0.0, profit=Decimal("0.00"))
 Positions = npt.NDArray[np.intp]
 
 
-def deciles(held: ScoreSums, economics: Economics) -> tuple[Decile, ...]:
+def deciles(held: ScoreSums) -> tuple[Decile, ...]:
     """Ten groups of about equal size, best first; fewer where ties leave one empty."""
     edges = _edges(held.sums[s.ROWS], 10)
     parts = [held.sums[:, low:high].sum(axis=1) for high, low in pairwise(edges)]
@@ -29,11 +31,11 @@ def deciles(held: ScoreSums, economics: Economics) -> tuple[Decile, ...]:
     captured = 0
     for number, (part, (high, low)) in enumerate(zip(parts, pairwise(edges), strict=True), start=1):
         captured += round(float(part[s.YES]))
-        found.append(_decile(part, number, low, high, economics, (known, yes, captured)))
+        found.append(_decile(part, number, low, high, (known, yes, captured)))
     return tuple(found)
 
 
-def _decile(part: Floats, number: int, low: int, high: int, economics: Economics, whole: tuple[int, int, int]) -> Decile:
+def _decile(part: Floats, number: int, low: int, high: int, whole: tuple[int, int, int]) -> Decile:
     rows, contacts, known, yes = (round(float(part[at])) for at in (s.ROWS, s.CONTACTS, s.KNOWN, s.YES))
     all_known, all_yes, captured = whole
     rate = yes / known if known else None
@@ -44,13 +46,13 @@ def _decile(part: Floats, number: int, low: int, high: int, economics: Economics
         predictions=rows,
         mean_score=float(part[s.SCORES]) / rows,
         contacts=contacts,
-        expected_profit=expected(economics, float(part[s.SCORES]), rows),
+        expected_profit=cents(part[s.PROFIT]),
         known=known,
         conversions=yes if known else None,
         rate=rate,
         lift=rate * all_known / all_yes if rate is not None and all_yes else None,
         captured=captured / all_yes if all_yes else None,
-        profit=realised(economics, yes, known) if known else None,
+        profit=cents(part[s.REAL]) if known else None,
     )
 
 
@@ -77,52 +79,53 @@ def _edges(rows: Floats, parts: int) -> list[int]:
     return edges
 
 
-def curves(held: ScoreSums, economics: Economics) -> Curves:
+def curves(held: ScoreSums) -> Curves:
     """What contacting more and more of the best brings."""
-    rows, scores = held.sums[s.ROWS][::-1], held.sums[s.SCORES][::-1]
-    upto, hoped = np.cumsum(rows), np.cumsum(scores)
-    known = np.cumsum(held.sums[s.KNOWN][::-1])
-    hoped_known, yes = np.cumsum(held.sums[s.KNOWN_SCORES][::-1]), np.cumsum(held.sums[s.YES][::-1])
-    some = known[-1] > 0
+    best_first = np.cumsum(held.sums[:, ::-1], axis=1)
+    known = best_first[s.KNOWN]
+    everybody = _Curve(best_first[s.ROWS], best_first[s.SCORES], best_first[s.PROFIT])
     return Curves(
-        expected=_points(upto, hoped, economics),
-        claimed=_points(known, hoped_known, economics) if some else (),
-        real=_points(known, yes, economics) if some else (),
-        best=_best(upto, hoped, economics),
+        expected=everybody.points(),
+        claimed=_Curve(known, best_first[s.KNOWN_SCORES], best_first[s.KNOWN_PROFIT]).points(),
+        real=_Curve(known, best_first[s.YES], best_first[s.REAL]).points(),
+        best=everybody.best(),
     )
 
 
-def _points(upto: Floats, gained: Floats, economics: Economics) -> tuple[Point, ...]:
-    """A curve from nobody to everybody."""
-    if not upto[-1]:
-        return ()
-    at = np.unique(np.searchsorted(upto, upto[-1] * _PLACES - 0.5))
-    return (_point(0.0, 0.0, upto[-1], gained[-1], economics), *(_at(int(place), upto, gained, economics) for place in at))
+@dataclass(frozen=True)
+class _Curve:
+    """Customers, conversions and money of the best down to each cell, the best cell first."""
 
+    customers: Floats
+    conversions: Floats
+    profit: Floats
 
-def _at(place: int, upto: Floats, gained: Floats, economics: Economics) -> Point:
-    return _point(float(upto[place]), float(gained[place]), upto[-1], gained[-1], economics)
+    def points(self) -> tuple[Point, ...]:
+        """The curve from nobody to everybody; empty where it is of nobody."""
+        if not self.customers[-1]:
+            return ()
+        at = np.unique(np.searchsorted(self.customers, self.customers[-1] * _PLACES - 0.5))
+        return (_NOBODY, *(self.point(int(place)) for place in at))
 
+    def point(self, place: int) -> Point:
+        """The best down to that cell."""
+        rows, all_conversions = float(self.customers[place]), float(self.conversions[-1])
+        share = rows / float(self.customers[-1])
+        captured = float(self.conversions[place]) / all_conversions if all_conversions else 0.0
+        return Point(
+            customers=round(rows),
+            share=share,
+            captured=captured,
+            lift=captured / share if share else 0.0,
+            profit=cents(self.profit[place]),
+        )
 
-def _point(rows: float, gained: float, all_rows: float, all_gained: float, economics: Economics) -> Point:
-    share, captured = rows / float(all_rows), gained / float(all_gained) if all_gained else 0.0
-    return Point(
-        customers=round(rows),
-        share=share,
-        captured=captured,
-        lift=captured / share if share else 0.0,
-        profit=expected(economics, gained, round(rows)),
-    )
-
-
-def _best(upto: Floats, hoped: Floats, economics: Economics) -> Point | None:
-    if not upto[-1]:
-        return None
-    profit = float(economics.conversion_value) * hoped - float(economics.contact_cost) * upto
-    place = int(profit.argmax())
-    if profit[place] <= 0:
-        return _point(0.0, 0.0, upto[-1], hoped[-1], economics)
-    return _at(place, upto, hoped, economics)
+    def best(self) -> Point | None:
+        """Where the profit is highest; nobody where no number of customers brings any."""
+        if not self.customers[-1]:
+            return None
+        place = int(self.profit.argmax())
+        return self.point(place) if self.profit[place] > 0 else _NOBODY
 
 
 def reliability(held: ScoreSums) -> Reliability | None:

@@ -15,27 +15,64 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 CELLS = 1 << 16
 STEP = 1 / CELLS
-# What is added up per cell.
-ROWS, SCORES, CONTACTS, CONTACT_SCORES, KNOWN, KNOWN_SCORES, YES, KNOWN_CONTACTS, KNOWN_CONTACT_SCORES, CONTACT_YES = range(10)
-FIGURES = 10
+# What is added up per cell. Profits are expected ones (score x value - cost), REAL ones are what came (value or nothing, less the cost).
+(
+    ROWS,
+    SCORES,
+    PROFIT,
+    CONTACTS,
+    CONTACT_SCORES,
+    CONTACT_PROFIT,
+    KNOWN,
+    KNOWN_SCORES,
+    KNOWN_PROFIT,
+    YES,
+    REAL,
+    KNOWN_CONTACTS,
+    KNOWN_CONTACT_SCORES,
+    KNOWN_CONTACT_PROFIT,
+    CONTACT_YES,
+    CONTACT_REAL,
+) = range(16)
+FIGURES = 16
 
 
-def figures(scores: Floats, contact: Bools, known: Bools, yes: Bools) -> list[Floats | None]:
-    """What each row adds to each figure, in their order; None stands for 1."""
-    contacts, knowns, positive = contact.astype(np.float64), known.astype(np.float64), (known & yes).astype(np.float64)
-    both = contacts * knowns
-    return [
-        None,
-        scores,
-        contacts,
-        contacts * scores,
-        knowns,
-        knowns * scores,
-        positive,
-        both,
-        both * scores,
-        positive * contacts,
-    ]
+@dataclass(frozen=True)
+class Rows:
+    """Predictions, one element per row: scores, decisions, whether the label is known and whether it is positive, and what a conversion is
+    worth and a contact costs."""
+
+    scores: Floats
+    contact: Bools
+    known: Bools
+    yes: Bools
+    value: Floats
+    cost: Floats
+
+    def figures(self) -> list[Floats | None]:
+        """What each row adds to each figure, in their order; None stands for 1."""
+        contact, known, yes = (flags.astype(np.float64) for flags in (self.contact, self.known, self.known & self.yes))
+        profit = self.scores * self.value - self.cost
+        real = yes * self.value - known * self.cost
+        both = contact * known
+        return [
+            None,
+            self.scores,
+            profit,
+            contact,
+            contact * self.scores,
+            contact * profit,
+            known,
+            known * self.scores,
+            known * profit,
+            yes,
+            real,
+            both,
+            both * self.scores,
+            both * profit,
+            contact * yes,
+            contact * real,
+        ]
 
 
 def add(sums: Floats, at: npt.NDArray[np.intp], rows: list[Floats | None]) -> None:
@@ -53,7 +90,7 @@ class ScoreSums:
     sums: Floats = field(default_factory=lambda: np.zeros((FIGURES, CELLS)))
 
     def add(self, scores: Floats, rows: list[Floats | None]) -> None:
-        """Add rows, as `figures` describes them."""
+        """Add rows, as `Rows.figures` gives them."""
         add(self.sums, np.minimum((scores * CELLS).astype(np.intp), CELLS - 1), rows)
 
     def total(self, figure: int) -> float:

@@ -57,7 +57,9 @@ class Decided:
     received, refused, predictions : int
         Rows that came, those that could not be used, and those with an answer: the first is the sum of the others.
     expected_conversions, expected_profit :
-        Of the contacts: the sum of their scores, and that times the value of a conversion less what the contacts cost.
+        Of the contacts: the sum of their scores, and the sum of score x value - cost.
+    own_money : int
+        Predictions whose value or cost came with the list; the campaign's own counts for all others.
     """
 
     requests: int
@@ -68,6 +70,7 @@ class Decided:
     contacts: int
     expected_conversions: float
     expected_profit: Decimal
+    own_money: int
 
 
 @dataclass(frozen=True, kw_only=True)

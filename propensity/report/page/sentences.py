@@ -18,6 +18,7 @@ _POLICIES = {
     "budget": "as many of the best as {money} pays for",
     "calls": "at most {count} of the best of each list",
     "recall": "as few of the best as hold {share} of the expected conversions",
+    "capacity": "the best of each group, as many as its capacity allows",
     "threshold": "everyone with a score of at least {value}",
 }
 _ABSENT = {
@@ -99,6 +100,8 @@ def profit(report: Report) -> str:
             f"({money(best.profit, scope.currency)})"
         )
     below = ". It counts everybody scored, those too who had to be left alone" if report.left_out and report.left_out.customers else ""
+    if chosen.own_money:
+        below += ". Customers stand here by score, while policies go by what each is worth: what they chose may lie above the curve"
     where = f"the policy chose {count(chosen.contacts)} ({money(chosen.expected_profit, scope.currency)})"
     return f"{head}, {where}; contacting everybody would bring {money(everybody.profit, scope.currency)}{_beyond(everybody.profit)}{below}."
 
@@ -272,3 +275,13 @@ def looked_at(found: Drivers) -> str:
         f"What model {found.model} looks at, over a sample of {count(found.sample)} of the {count(found.predictions)} customers that it "
         "scored, drawn by lot."
     )
+
+
+def economics(report: Report) -> str:
+    """What a contact costs and brings."""
+    scope, own = report.scope, report.decided.own_money
+    text = (
+        f"A contact costs {money(scope.contact_cost, scope.currency)}, a conversion is worth "
+        f"{money(scope.conversion_value, scope.currency)}: a contact pays from a score of {share(scope.break_even)}."
+    )
+    return text if not own else f"{text} {customers(own)} came with a value or a cost of their own, which counts instead."

@@ -33,6 +33,8 @@ from tests.fakes import FakeObjectStore
 
 CAMPAIGN: Campaign = replace(tiny_campaign(), watch=Watch(segments=("job",), protected=("age", "region"), smallest_group=30))
 Filled = tuple[Database, dict[str, str], FakeObjectStore]
+# So many rows of which none can be used.
+NOBODY = 2
 WINDOW = timedelta(days=CAMPAIGN.label.window_days)
 # What the report takes a label to be, said in SQL.
 LABELLED = """
@@ -49,6 +51,8 @@ def post(log: PostgresPredictionLog, model: Model, n: int, seed: int, policy: Po
     columns = tiny_columns(n, seed)
     if n > 3:
         columns["age"][3] = 7
+    if n == NOBODY:
+        columns["age"] = [7, 7]
     checked = check_rows(CAMPAIGN, columns, [f"{source}-{seed}-{at}" for at in range(n)], n, text=False)
     scored = score_list(model, checked, policy, top_reasons=0)
     entry = scored.logged(str(uuid.uuid4()), "declared", source=source)
@@ -68,6 +72,7 @@ def filled(stores: Database, database: DatabaseUrls, model: Model) -> Filled:
         (300, Policy("top_share", 0.3), "list:one"),
         (250, Policy("profit"), "list:two"),
         *[(1, Policy("profit"), "api")] * 20,
+        (NOBODY, Policy("profit"), "api"),
     ):
         name, of_list = post(log, model, n, len(old), policy, source)
         old.append(name)
@@ -128,7 +133,7 @@ def test_what_was_decided_is_what_the_log_holds(report: Report, filled: Filled) 
             """select count(*), count(distinct source) filter (where source <> 'api'), sum(received), sum(refused), sum(answered)
             from prediction_request where campaign = 'tiny'"""
         ).fetchone()
-    assert row == (decided.requests, decided.lists, decided.received, decided.refused, decided.predictions) == (24, 3, 1_090, 4, 1_086)
+    assert row == (decided.requests, decided.lists, decided.received, decided.refused, decided.predictions) == (25, 3, 1_092, 6, 1_086)
     contacts, conversions, profit = asked(stores, report, f"count(*) filter (where contact), sum(score) filter (where contact), {PROFIT}")
     assert (contacts, cents(profit)) == (decided.contacts, decided.expected_profit)
     assert decided.expected_conversions == pytest.approx(conversions, rel=1e-12)
@@ -201,8 +206,8 @@ def test_policies_models_and_groups_add_up_to_the_whole(report: Report, filled: 
     stores, jobs, _ = filled
     with stores.transaction(30.0) as cursor:
         rows = cursor.execute(
-            f"""select policy->>'kind', count(distinct p.request_id), count(*), count(*) filter (where p.contact), {PROFIT}
-            from prediction as p join prediction_request as r using (request_id) where p.campaign = 'tiny' group by 1"""
+            f"""select policy->>'kind', count(distinct r.request_id), count(p.position), count(*) filter (where p.contact), {PROFIT}
+            from prediction_request as r left join prediction as p using (request_id) where r.campaign = 'tiny' group by 1"""
         ).fetchall()
     found = {used.name.split()[0]: (used.requests, used.predictions, used.contacts, used.expected_profit) for used in report.policies}
     assert found == {kind: (n, rows_, contacts, cents(profit)) for kind, n, rows_, contacts, profit in rows}

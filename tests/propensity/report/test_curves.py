@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propensity.campaign import Economics
 from propensity.report.curves import curves, deciles, reliability
-from propensity.report.sums import CELLS, STEP, ScoreSums, figures
+from propensity.report.sums import CELLS, STEP, Rows, ScoreSums
 
-ECONOMICS = Economics(contact_cost=Decimal("5"), conversion_value=Decimal("20"), currency="EUR")
 a_score = st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.9, 1.0]) | st.floats(0, 1)
 a_row = st.tuples(a_score, st.booleans(), st.booleans(), st.booleans())
 
@@ -23,7 +21,8 @@ def sums(rows: list[tuple[float, bool, bool, bool]]) -> ScoreSums:
     for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
         if part:
             scores, contact, known, yes = (np.array(values) for values in zip(*part, strict=True))
-            held.add(scores.astype(np.float64), figures(scores.astype(np.float64), contact, known, yes))
+            scores, n = scores.astype(np.float64), len(scores)
+            held.add(scores, Rows(scores, contact, known, yes, np.full(n, 20.0), np.full(n, 5.0)).figures())
     return held
 
 
@@ -33,7 +32,7 @@ def cell(score: float) -> int:
 
 @given(st.lists(a_row, min_size=1, max_size=60))
 def test_tenths_hold_everybody_once_best_first_and_never_part_equal_scores(rows: list[tuple[float, bool, bool, bool]]) -> None:
-    found = deciles(sums(rows), ECONOMICS)
+    found = deciles(sums(rows))
     assert sum(one.predictions for one in found) == len(rows)
     assert all(one.predictions for one in found)
     assert [one.number for one in found] == list(range(1, len(found) + 1))
@@ -49,19 +48,19 @@ def test_tenths_hold_everybody_once_best_first_and_never_part_equal_scores(rows:
 
 def test_tenths_of_different_scores_are_as_even_as_can_be() -> None:
     rng = np.random.default_rng(0)
-    found = deciles(sums([(float(score), False, False, False) for score in rng.random(1_003)]), ECONOMICS)
+    found = deciles(sums([(float(score), False, False, False) for score in rng.random(1_003)]))
     assert {one.predictions for one in found} <= {99, 100, 101, 102}
     assert len(found) == 10
 
 
 def test_equal_scores_are_one_group() -> None:
-    [one] = deciles(sums([(0.3, True, True, at % 2 == 0) for at in range(20)]), ECONOMICS)
+    [one] = deciles(sums([(0.3, True, True, at % 2 == 0) for at in range(20)]))
     assert (one.predictions, one.rate, one.lift, one.captured, one.expected_profit) == (20, 0.5, 1.0, 1.0, Decimal(20))
 
 
 @given(st.lists(a_row, min_size=1, max_size=60))
 def test_no_number_of_the_best_brings_more_than_the_best_point(rows: list[tuple[float, bool, bool, bool]]) -> None:
-    found = curves(sums(rows), ECONOMICS)
+    found = curves(sums(rows))
     by_cell = sorted({cell(row[0]) for row in rows}, reverse=True)
     every = [0.0, *(sum(20 * row[0] - 5 for row in rows if cell(row[0]) >= at) for at in by_cell)]
     assert found.best is not None
@@ -75,7 +74,7 @@ def test_no_number_of_the_best_brings_more_than_the_best_point(rows: list[tuple[
 
 def test_a_perfect_ranking_has_all_conversions_first() -> None:
     rows = [(0.9, True, True, True)] * 10 + [(0.1, False, True, False)] * 90
-    found = curves(sums(rows), ECONOMICS)
+    found = curves(sums(rows))
     tenth = next(point for point in found.real if point.customers == 10)
     assert (tenth.captured, tenth.lift, tenth.profit) == (1.0, 10.0, Decimal(150))
 

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pytest
 
 from propensity.campaign import Categorical, Numeric
+from propensity.ports import LoggedRequest
 from propensity.report.cells import OTHER_DECLARATION, SMALLER, FeatureCells, segment
-from propensity.report.collect import Uses, side_by_side
+from propensity.report.collect import Collected, Uses, side_by_side
 from propensity.report.exclusions import exclusions
 from propensity.report.measured import holdout_of, left_out_of
 from propensity.report.page.sentences import holdout as holdout_sentence
+from propensity.report.page.sentences import policy as said_policy
 from propensity.report.sample import Sample
-from propensity.report.sums import figures
+from propensity.report.sums import PROFIT, Rows
 from propensity.report.words import band_labels, titled
 from propensity.watch import Watch
 from tests.builders import tiny_campaign
@@ -27,7 +32,7 @@ def cells(name: str, values: Sequence[float], contact: list[bool] | None = None)
     n = len(values)
     chosen = np.array(contact if contact is not None else [False] * n)
     none = np.zeros(n, dtype=np.bool_)
-    held.add(np.array(values, dtype=np.float64), figures(np.full(n, 0.5), chosen, none, none))
+    held.add(np.array(values, dtype=np.float64), Rows(np.full(n, 0.5), chosen, none, none, np.full(n, 20.0), np.full(n, 5.0)).figures())
     return held
 
 
@@ -100,7 +105,7 @@ def test_more_policies_than_are_told_apart_are_one_line() -> None:
     uses = Uses()
     for at in range(1_000):
         uses.add(f"threshold {at}", 2, 1, 0.5)
-    found = uses.told(CAMPAIGN.economics)
+    found = uses.told()
     assert len(found) == 201
     assert (found[0].name, sum(used.predictions for used in found)) == ("others", 2_000)
 
@@ -175,3 +180,40 @@ def test_who_was_left_out_is_counted_at_both_stages() -> None:
     found = left_out_of(measured(), [Request(), Request()])
     assert (found.held_out, found.customers) == (4, 8)
     assert [(one.code, one.customers) for one in (*found.excluded, *found.at_export)] == [("objection", 4), ("complaint", 1)]
+
+
+@dataclass(frozen=True)
+class WithTerms(LoggedRequest):
+    """A request whose rows brought a value, a cost and a group of their own; NaN where they brought none."""
+
+    terms: npt.NDArray[np.float64] | None = None
+
+
+def test_a_value_and_a_cost_of_a_row_count_instead_of_the_campaigns() -> None:
+    scores, contact = np.array([0.5, 0.5, 0.1]), np.array([True, True, False])
+    terms = np.array([[100.0, 8.0, np.nan], [np.nan, np.nan, np.nan], [np.nan, 1.0, np.nan]])
+    request = WithTerms(
+        request_id="00000000-0000-4000-8000-000000000001",
+        campaign="tiny",
+        model_digest="d",
+        model_version="d",
+        policy={"kind": "capacity", "groups": {"north": 1}},
+        declaration_digest="e",
+        customer_ids=["a", "b", "c"],
+        rows=np.arange(1, 4),
+        features=np.zeros((3, 5)),
+        scores=scores,
+        contact=contact,
+        received=3,
+        refused=0,
+        source="list:one",
+        received_at=datetime(2026, 3, 1, tzinfo=UTC),
+        terms=terms,
+    )
+    held = Collected(CAMPAIGN, datetime(2026, 4, 1, tzinfo=UTC), lambda _: False)
+    held.add([(request, None)])
+    assert held.own_money == 2
+    [used] = held.policies.told()
+    assert (used.name, used.expected_profit) == ("capacity", Decimal("47.00"))
+    assert held.scores.total(PROFIT) == pytest.approx(42 + 5 + 1)
+    assert said_policy("capacity", "EUR") == "the best of each group, as many as its capacity allows"
