@@ -1,6 +1,6 @@
 """``python -m benchmarks.lift [--times N]``: how often the interval of the measured lift holds the truth, and plans keep their word.
 
-Campaigns are simulated: customers are drawn into the arms by the keyed hash itself, with a fresh secret each time, and convert by chance.
+Campaigns are simulated: customers are drawn into the arms, some times by the keyed hash itself with a fresh secret, and convert by chance.
 For each cell the share of intervals that hold the true difference, of Miettinen and Nurminen's and, for comparison, of Wald's. The
 figure that is promised (94 to 96 %) is of cells where the smaller arm has at least ten conversions to expect; the others are told beside.
 Writes ``build/reports/lift.json``.
@@ -29,23 +29,21 @@ BASE_RATES = (0.01, 0.03, 0.1, 0.3)
 GAINS = (0.0, 0.2, 0.6)
 EXPECTED = 10
 PROMISED = (0.94, 0.96)
-_HASHED = 20_000
 Floats = npt.NDArray[np.float64]
 
 
-def arm_sizes(times: int, customers: int, share: float, rng: np.random.Generator) -> Floats:
-    """Customers in the control group of many campaigns; those of the first twenty are counted with the keyed hash, the others drawn."""
+def arm_sizes(times: int, customers: int, share: float, rng: np.random.Generator, hashed: int) -> Floats:
+    """Customers in the control group of many campaigns; those of the first few are counted with the keyed hash, the others drawn."""
     drawn = rng.binomial(customers, share, times).astype(np.float64)
-    names = [f"c{at}" for at in range(min(customers, _HASHED))]
-    if customers <= _HASHED:
-        for at in range(min(20, times)):
-            drawn[at] = sum(number < share for number in draws(secrets.token_bytes(32), "campaign", names))
+    for at in range(hashed):
+        names = (f"c{at}" for at in range(customers))
+        drawn[at] = sum(number < share for number in draws(secrets.token_bytes(32), "campaign", names))
     return np.clip(drawn, 1, customers - 1)
 
 
-def cell(times: int, customers: int, share: float, base: float, gain: float, rng: np.random.Generator) -> dict[str, Any]:
+def cell(times: int, customers: int, share: float, base: float, gain: float, rng: np.random.Generator, hashed: int = 0) -> dict[str, Any]:
     """One cell of the table."""
-    held = arm_sizes(times, customers, share, rng)
+    held = arm_sizes(times, customers, share, rng, hashed)
     contacted, truth = customers - held, base * gain
     hits = rng.binomial(contacted.astype(np.int64), base + truth).astype(np.float64)
     other = rng.binomial(held.astype(np.int64), base).astype(np.float64)
@@ -64,10 +62,10 @@ def cell(times: int, customers: int, share: float, base: float, gain: float, rng
     }
 
 
-def simulate(times: int, seed: int = 1) -> dict[str, Any]:
+def simulate(times: int, seed: int = 1, *, customers: Sequence[int] = CUSTOMERS, hashed: int = 5) -> dict[str, Any]:
     """Every cell, and plans tried."""
     rng = np.random.default_rng(seed)
-    cells = [cell(times, *at, rng) for at in product(CUSTOMERS, SHARES, BASE_RATES, GAINS)]
+    cells = [cell(times, *at, rng, hashed) for at in product(customers, SHARES, BASE_RATES, GAINS)]
     large = [one for one in cells if one["expected_conversions_in_the_smaller_arm"] >= EXPECTED]
     inside = [one for one in large if PROMISED[0] <= one["coverage"] <= PROMISED[1]]
     plans = []
