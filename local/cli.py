@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import contact, keys
+from local import contact, keys, trial
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     command("history", _history, "who or what put which model live, on which evidence")
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
     contact.add_commands(commands)
+    trial.add_commands(commands)
     keys.add_commands(commands)
     return parser
 

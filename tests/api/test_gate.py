@@ -280,7 +280,13 @@ def test_the_list_for_administration(gated: World) -> None:
     page = gated.client.get("/v1/suppressions?limit=2").json
     assert [row["customer_id"] for row in page["suppressions"]] == ["d", "c"]
     assert page["suppressions"][1] | {"since": ""} == {
-        "id": 3, "customer_id": "c", "campaign": None, "reason": "objection", "note": "by letter", "by": "marketing", "since": ""
+        "id": 3,
+        "customer_id": "c",
+        "campaign": None,
+        "reason": "objection",
+        "note": "by letter",
+        "by": "marketing",
+        "since": "",
     }
     rest = gated.client.get(f"/v1/suppressions?limit=2&before={page['before']}").json
     assert ([row["customer_id"] for row in rest["suppressions"]], rest["before"]) == (["a"], None)
