@@ -137,7 +137,7 @@ def make_world() -> Callable[..., World]:
         api_keys, clock = FakeApiKeyStore(database), Clock()
         keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
         gate = GateServices(open_gate(declared, suppressions, log.contacts, SECRETS), suppressions, log.contacts, FakeErasureStore(log))
-        services = Services(declared, models, log, outcomes, database, keys, gate, clock=lambda: database.now)
+        services = Services(declared, models, log, outcomes, database, keys, gate, clock=lambda: NOW)
         app = watched(create_app(services), declared)
         world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock)
         world.key("operator", "operator")
