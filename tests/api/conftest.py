@@ -23,7 +23,7 @@ from propensity.ports import Promotion
 from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
 from tests.fake_gate import SECRETS, FakeErasureStore, FakeSuppressionStore, GatedLog
-from tests.fakes import FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePromotionLedger
+from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePromotionLedger
 
 
 @dataclass
