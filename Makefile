@@ -4,7 +4,7 @@
 
 BIN := .venv/bin
 READY := .venv/.installed
-SETS := api tracing client lambda flows mlflow infra dev bootstrap
+SETS := api tracing client lambda flows spark mlflow infra dev bootstrap
 LOCK := $(BIN)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 # Without compiled files every command would compile hundreds of modules again.
@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Nothing is told to anybody outside.
 export CDK_DISABLE_CLI_TELEMETRY := true
 
-.PHONY: help setup demo test faults check format up down rollback bench benchfiles synth policy preflight cost rehearse images deploy destroy docs lock upgrade clean
+.PHONY: help setup demo test faults outage alarms replay check format up down rollback bench benchfiles synth policy preflight cost rehearse images spark deploy destroy docs panels lock upgrade clean
 
 # The command-line tool and the library read each other's files only within one major version.
 CDK := npx --yes aws-cdk@2.1147.0
@@ -45,11 +45,23 @@ $(READY): requirements/dev.txt requirements/bootstrap.txt pyproject.toml local/l
 demo: $(READY) ## the main job from nothing to a scored, logged and monitored list
 	@$(BIN)/python -m local.demo
 
-test: $(READY) ## every test
-	@$(BIN)/python -m pytest
+test: $(READY) ## every test: most side by side on every core, then alone those that take the whole machine
+	@failed=0; \
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not alone" || failed=1; \
+	$(BIN)/python -m pytest -m alone || failed=1; \
+	exit $$failed
 
-faults: $(READY) ## every promise of the scoring service under real faults, in about half an hour: make faults ONLY="R1 R6"
+faults: $(READY) ## every promise of the scoring service under real faults, in a quarter of an hour: make faults ONLY="R1 R6"
 	@$(BIN)/python -m faults $(ONLY)
+
+alarms: $(READY) ## how often alarms are false at every number of rows, and what they find, beside fixed bands
+	@$(BIN)/python -m monitoring.simulate $(if $(RUNS),--runs $(RUNS))
+
+outage: $(READY) ## Prefect is killed across due times of a real schedule: how many runs then do the work; a quarter of an hour
+	@$(BIN)/python -m local.outage
+
+replay: $(READY) ## the real history day by day: what each policy would have earned: make replay ONLY="default everyone"
+	@$(BIN)/python -m replay $(ONLY)
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -95,14 +107,21 @@ cost: $(READY) ## what a month costs, offline, from the templates: make cost ENV
 images: ## build the images and push them, once the repositories are there: make images ENV=dev TAG=...
 	@images/push.sh "$(ENV)" "$(TAG)"
 
+spark: $(READY) ## build the package of jobs on Spark and upload it, once the data lake is there: make spark ENV=dev TAG=...
+	@images/spark.sh "$(ENV)" "$(TAG)"
+
 deploy: $(READY) $(if $(CHECKED),,preflight) ## deploy to AWS: make deploy ENV=dev TAG=..., first of all with STACKS=Registry
 	$(CDK) deploy --require-approval $(APPROVAL) --concurrency 4 --outputs-file build/outputs-$(ENV).json $(CONTEXT) 'propensity-$(ENV)/$(STACKS)'
 
 destroy: $(READY) ## delete the stacks of an environment; prod keeps its data and refuses: make destroy ENV=dev
 	$(CDK) destroy $(CONTEXT) 'propensity-$(ENV)/$(STACKS)'
 
-docs: $(READY) ## generate the documents that are derived from the code
+docs: $(READY) ## generate the documents that are derived from the code, Grafana's dashboards among them
 	@$(BIN)/python -m local.docs
+	@$(BIN)/python -m monitoring.dashboards
+
+panels: $(READY) ## write Grafana's dashboards and alert rules from the panel definitions
+	@$(BIN)/python -m monitoring.dashboards
 
 lock: $(READY) ## pin every dependency again, keeping the versions pinned now
 	$(LOCK) --extra dev --extra bootstrap --output-file requirements/constraints.txt

@@ -52,7 +52,11 @@ def _serve(first_parse: FirstParse) -> int:
     print(f"scoring service on {server.address}", flush=True)
     services.keys.start()
     services.models.start()
+    if services.telemetry is not None:
+        services.telemetry.start()
     finished = server.run()
+    if services.telemetry is not None:
+        services.telemetry.stop()
     services.models.stop()
     services.keys.stop()
     if services.tracing is not None:

@@ -1,6 +1,7 @@
 """Who is calling, and whether he may: the keys in memory, and the hook that asks for one before any route's own code runs.
 
-Identity comes from the header Authorization alone. What a proxy or a caller writes into any other header says nothing here.
+Identity comes from the header Authorization; on pages, where that is missing, from the cookie of a session that began with a key. What a
+proxy or a caller writes into any other header says nothing here.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import MappingProxyType
 
 from flask import g, request
 
+from api.pages.session import Sessions
 from propensity.access import Access, ApiKey, Caller, TokenBucket, access, parse_key, whole_seconds
 from propensity.errors import Forbidden, PropensityError, RateLimited, StoreError, Unauthorized
 from propensity.ports import ApiKeyStore
@@ -77,6 +79,11 @@ class ApiKeys:
         """Why the keys may not be the newest; None where all is well."""
         return self._problem
 
+    @property
+    def store(self) -> ApiKeyStore:
+        """Where keys are recorded."""
+        return self._store
+
     def caller(self, header: str | None) -> Caller:
         """Who sent this header Authorization; takes one request from his key's bucket.
 
@@ -95,6 +102,18 @@ class ApiKeys:
         known = self._known.get(key_id)
         if known is None or not known.key.holds(secret):
             raise Unauthorized("this key is not known; a new one is known within a few seconds of being made")
+        return self._taken(known)
+
+    def signed_in(self, key_id: str) -> Caller:
+        """Whose session this is, which began with that key; takes one request from its bucket. Raises as `caller`."""
+        if self._known is None:
+            raise StoreError("the keys could not be read yet, so that nobody can be let in; try again shortly")
+        known = self._known.get(key_id)
+        if known is None:
+            raise Unauthorized("the key of this session is no longer known; sign in again")
+        return self._taken(known)
+
+    def _taken(self, known: _Known) -> Caller:
         now = self._monotonic()
         if now >= known.ends_at:
             raise Unauthorized(_ended(known.key))
@@ -142,18 +161,23 @@ class ApiKeys:
         self._problem = problem
 
 
-def authorise(keys: ApiKeys) -> None:
+def authorise(keys: ApiKeys, sessions: Sessions) -> None:
     """Let a request go on to its route, with ``g.caller`` set, or raise.
 
     ``g.caller`` is None on a public route, and where there is no route: an unknown address is 404 for everybody, since the
-    addresses are no secret. Raises Forbidden, and what `ApiKeys.caller` raises.
+    addresses are no secret. Raises Forbidden, and what `ApiKeys.caller` and `Sessions.current` raise.
     """
     if request.url_rule is None:
         return
     granted = _granted(request.method, request.url_rule.rule)
     if granted.public:
         return
-    g.caller = caller = keys.caller(request.environ.get("HTTP_AUTHORIZATION"))
+    sent = request.environ.get("HTTP_AUTHORIZATION")
+    if granted.page and sent is None:
+        g.session = session = sessions.current()
+        g.caller = caller = keys.signed_in(session.key_id)
+    else:
+        g.caller = caller = keys.caller(sent)
     if caller.role not in granted.roles:
         allowed = ", ".join(sorted(granted.roles)) or "none"
         raise Forbidden(f"the role {caller.role} may not do this; a key with one of these roles may: {allowed}")

@@ -101,6 +101,7 @@ REMEDIES: Mapping[str, str] = {
     "not_acceptable": "Accept one of the formats that `detail` lists, or `*/*`.",
     "not_found": "Check the address and the id; `/v1/campaigns` lists the campaigns. Another caller's prediction is not found either.",
     "not_implemented": "Send the body with `Content-Length` and without an unusual `Transfer-Encoding`.",
+    "nothing_to_decide": "Look at the history: `GET /v1/campaigns/<campaign>/promotions` says what is live and what waits.",
     "object_store_unavailable": "Try again after a while; operators look at object storage.",
     "overloaded": "Try again after `Retry-After` seconds with the same `Idempotency-Key`: nothing was scored.",
     "precondition_failed": "Ask again without `If-Match` and `If-Unmodified-Since`.",

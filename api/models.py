@@ -156,6 +156,20 @@ class LiveModels:
             return found.model
         return self._packages.get(campaign, digest, RECORD_WAIT_S)
 
+    @property
+    def ledger(self) -> PromotionLedger:
+        """Where decisions are recorded."""
+        return self._ledger
+
+    def history(self, campaign: str) -> Sequence[Promotion]:
+        """Every decision, oldest first, as of the last look. Raises NoLiveModel before the first."""
+        self._was_read()
+        return self._history.get(campaign, ())
+
+    def verify(self, campaign: Campaign, digest: str) -> None:
+        """Make sure that a package in object storage is sound. Raises NoLiveModel, ModelDamaged, ModelLoading, StoreError."""
+        self._packages.verify(campaign, digest, RECORD_WAIT_S)
+
     def refresh(self, wait_s: float | None = None) -> None:
         """Look once: load every model that was promoted since. Raises nothing for a store or a package that fails.
 

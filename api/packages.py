@@ -66,6 +66,11 @@ class Packages:
             # A fresh one: an exception that many threads raise grows with each.
             raise type(exc)(str(exc)) from exc
 
+    def verify(self, campaign: Campaign, digest: str, wait_s: float | None = None) -> None:
+        """Make sure that a package could be loaded from object storage now, whatever is kept of it here. Raises what `get` raises."""
+        fetch_package(self._store, campaign, digest)
+        self.get(campaign, digest, wait_s)
+
     def begin(self, campaign: Campaign, digest: str) -> None:
         """Begin to load what is not there yet, without waiting for it. Raises what `get` raises for a package refused lately."""
         self._begin(campaign, digest)

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from api import media
 from api.codes import STATUSES
+from api.pages.layout import refusal
 from api.replies import encode, errors_json
 from propensity.errors import PropensityError, RateLimited, RowIssue, StoreError, TooLarge, Unauthorized
 
@@ -41,7 +42,7 @@ def add_handlers(app: Flask) -> None:
 
 def _reply(status: int, code: str, detail: str, issues: tuple[RowIssue, ...] = ()) -> Response:
     g.code = code
-    reply = Response(problem(status, code, detail, g.request_id, issues), status=status, mimetype=media.PROBLEM)
+    reply = refusal(status, detail) or Response(problem(status, code, detail, g.request_id, issues), status=status, mimetype=media.PROBLEM)
     if status in (429, 503):
         reply.headers["Retry-After"] = str(RETRY_AFTER_S)
     return reply

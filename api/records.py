@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from flask import Response, g
 
 from api.replies import json_reply
 from api.services import Services
 from propensity.access import Role
-from propensity.calibration import Calibration
 from propensity.decision import CONTACT, LEAVE
 from propensity.erasure import ERASED_BEGINS
 from propensity.errors import Erased, NotFound, PropensityError
 from propensity.explain import Reason
-from propensity.features import Encoding
 from propensity.model import Manifest, Model
 from propensity.ports import LoggedRequest
 from propensity.prediction_id import parse_prediction_id
@@ -28,11 +25,16 @@ UNKNOWN = "no request with this id was logged"
 
 def get_prediction(services: Services, wanted: str) -> Response:
     """The record of one prediction, scored again from the log as proof."""
+    return json_reply(record_of(services, wanted))
+
+
+def record_of(services: Services, wanted: str) -> dict[str, Any]:
+    """The record of one prediction that the caller may see. Raises NotFound, StoreError."""
     request_id, position = parse_prediction_id(wanted)
     logged = _logged(services, request_id)
     if position > len(logged.scores):
         raise NotFound(f"the request has {len(logged.scores):,} predictions; there is none at this position")
-    return json_reply({**_record(services, logged, position - 1, wanted), **_explained(services, logged, position - 1)})
+    return {**_record(services, logged, position - 1, wanted), **_explained(services, logged, position - 1)}
 
 
 def _logged(services: Services, request_id: str) -> LoggedRequest:
@@ -92,12 +94,11 @@ def _explanation(model: Model, table: Table) -> dict[str, Any]:
     """Every contribution in calibrated log-odds, strongest first; with ``base`` they sum to ``log_odds``."""
     *effects, base = model.contributions(table)[0].tolist()
     manifest = model.manifest
-    margin = model.booster.inplace_predict(Encoding(manifest.ranks).matrix(table), predict_type="margin")
     values = table.row(0)
     why = [Reason(name, values[name], effect) for name, effect in zip(manifest.features, effects, strict=True)]
     return {
         "base": base,
-        "log_odds": float(Calibration(manifest.slope, manifest.offset).log_odds(np.asarray(margin))[0]),
+        "log_odds": float(model.log_odds(model.encode(table))[0]),
         "contributions": [
             {"feature": r.feature, "value": r.value, "effect": r.effect, "direction": r.direction if r.effect else "none"}
             for r in sorted(why, key=lambda r: -abs(r.effect))

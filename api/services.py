@@ -10,18 +10,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from api.auth import ApiKeys
 from api.metrics import Metrics
 from api.models import LiveModels
+from api.pages.session import Sessions
 from api.rows import ListReader
+from api.telemetry import Telemetry
 from api.tracing import Tracing
+from propensity.alerting import AlertStore
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
+from propensity.flow_health import HeartbeatStore
 from propensity.gate import ContactGate
 from propensity.gate_ports import ArmStore, ErasureStore, SuppressionStore
-from propensity.ports import OutcomeStore, PredictionLog
+from propensity.ports import OutcomeStore, PanelReader, PredictionLog
+
+if TYPE_CHECKING:
+    from api.lists import ListDesk
 
 
 class Pingable(Protocol):
@@ -123,6 +130,7 @@ class Services:
         The Postgres behind both, for ``/readyz``.
     keys : ApiKeys
         Who may call.
+    alerts, heartbeats : the stores of alerts and of what flows did
     gate : GateServices
         Who may be contacted.
     draining : Event
@@ -135,6 +143,14 @@ class Services:
         What is counted, for ``/metrics``.
     tracing : Tracing or None
         Where spans go; None where nobody asked for them.
+    panels : PanelReader or None
+        What the monitoring page reads; None where there is nothing to read.
+    telemetry : Telemetry or None
+        What writes this process' counts where panels are made from; None where nobody keeps them.
+    sessions : Sessions
+        Who is signed in to the pages.
+    lists : ListDesk or None
+        Where lists of any size lie; None where this process takes none.
     """
 
     campaigns: Mapping[str, Campaign]
@@ -143,6 +159,8 @@ class Services:
     outcomes: OutcomeStore
     database: Pingable
     keys: ApiKeys
+    alerts: AlertStore
+    heartbeats: HeartbeatStore
     gate: GateServices
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = field(default_factory=RandomIds)
@@ -151,6 +169,10 @@ class Services:
     turn: Turn = field(default_factory=Turn)
     metrics: Metrics = field(default_factory=Metrics)
     tracing: Tracing | None = None
+    panels: PanelReader | None = None
+    telemetry: Telemetry | None = None
+    sessions: Sessions = field(default_factory=Sessions)
+    lists: ListDesk | None = None
 
     def __post_init__(self) -> None:
         self.metrics.watch_models(self.campaigns, self.models, self.clock)

@@ -177,7 +177,7 @@ def _wrong_forms(model: Model) -> dict[str, Package]:
 
     spaced = json.dumps(asdict(manifest), indent=1).encode()
     return {
-        "another format": _sign(replace(manifest, format=2), text),
+        "another format": _sign(replace(manifest, format=3), text),
         "a manifest written another way": raw(spaced),
         "a slope that is no number": raw(manifest.to_bytes().replace(b'"slope":0.9', b'"slope":NaN')),
         "a manifest that is a list": raw(b"[]"),

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 
 from propensity.adapters.migrate import is_ahead, migrate
-from propensity.adapters.provision import address, ensure_databases, ensure_roles, let_read
+from propensity.adapters.provision import address, ensure_databases, ensure_roles, let_read, limit_role
 from propensity.errors import PropensityError, SettingsInvalid
 
 # database: who owns it, and who else may connect to it.
@@ -21,9 +21,16 @@ DATABASES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "prefect": ("prefect", ()),
     "grafana": ("grafana", ()),
 }
-# What dashboards are made of; no table with customers in it.
-READABLE = ("monitor_run", "monitor_metric", "promotion", "flow_period")
+# Views that dashboards are made of: counts and times, no customer.
+READABLE = "panels"
 READER = "propensity_reader"
+# A dashboard must not keep the log from its work, whatever somebody writes into a panel.
+READER_LIMITS = {
+    "statement_timeout": "10s",
+    "default_transaction_read_only": "on",
+    "idle_in_transaction_session_timeout": "60s",
+    "timezone": "UTC",
+}
 ADMIN_URL = "PROPENSITY_ADMIN_URL"
 ADMIN_PASSWORD = "PROPENSITY_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -65,6 +72,7 @@ def prepare(environ: Mapping[str, str]) -> None:
     else:
         migrate(owned)
     let_read(owned, READER, READABLE)
+    limit_role(admin, READER, READER_LIMITS)
 
 
 def main() -> int:

@@ -1,54 +1,56 @@
-"""Which flows run when: one set of deployments per campaign, derived from the declarations."""
+"""Deployments in Prefect of what the clock says, served by this process."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import logging
+import time
+from collections.abc import Sequence
 
-from propensity.campaigns import all_campaigns
+from propensity.schedules import Scheduled, platform_schedules, schedules
 
-# UTC. Scoring stands ready when the call centre opens; monitoring sees the whole day.
-SCORE_CRON = "0 6 * * *"
-MONITOR_CRON = "0 22 * * *"
-
-
-@dataclass(frozen=True)
-class Scheduled:
-    """One deployment. ``entrypoint`` names the flow by module: entry points do not import each other."""
-
-    name: str
-    entrypoint: str
-    cron: str
-    parameters: dict[str, Any]
+log = logging.getLogger("propensity.flows")
+# Prefect's runner ends itself after half a minute without its server.
+RUNNER_PAUSE_S = 10.0
 
 
-def schedules() -> list[Scheduled]:
-    """Every deployment of every campaign."""
-    found = []
-    for declared in all_campaigns().values():
-        parameters = {"campaign_name": declared.name}
-        found += [
-            Scheduled(f"retrain-{declared.name}", "flows.retrain.retrain", declared.retrain_cron, parameters),
-            Scheduled(f"score-{declared.name}", "flows.score.score", SCORE_CRON, parameters),
-            Scheduled(f"monitor-{declared.name}", "monitoring.flow.monitor", MONITOR_CRON, parameters),
-        ]
-    return found
+def serve(deployments: Sequence[Scheduled] | None = None) -> None:
+    """Register every deployment with the Prefect server and run what falls due, until stopped.
 
-
-def serve() -> None:
-    """Register every deployment with the Prefect server and run what falls due, until stopped."""
+    Prefect's runner gives up half a minute after its server did; another then takes its place, for as long as it takes.
+    """
     import asyncio
 
+    from propensity.errors import SettingsInvalid, StoreError
+
+    chosen = [*schedules(), *platform_schedules()] if deployments is None else list(deployments)
+    while True:
+        try:
+            _register(chosen)
+            asyncio.run(_run(chosen))
+            return
+        except StoreError as exc:
+            log.warning(f"the schedules could not be registered: {exc}")
+        except SettingsInvalid:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever ended the runner, mostly an outage of the server: without one, nothing falls due
+            log.warning(f"the runner ended ({type(exc).__name__}); another begins in {RUNNER_PAUSE_S:.0f} s")
+        time.sleep(RUNNER_PAUSE_S)
+
+
+def _register(deployments: Sequence[Scheduled]) -> None:
+    from propensity.adapters.platform import platform
+
+    platform().heartbeats.register([one.schedule for one in deployments], complete=False)
+
+
+async def _run(deployments: Sequence[Scheduled]) -> None:
     from prefect.deployments.runner import RunnerDeployment
     from prefect.runner import Runner
 
-    async def run() -> None:
-        runner = Runner(name="propensity", limit=1)
-        for scheduled in schedules():
-            deployment = RunnerDeployment.from_entrypoint(
-                scheduled.entrypoint, name=scheduled.name, cron=scheduled.cron, parameters=scheduled.parameters
-            )
-            await runner.aadd_deployment(deployment)
-        await runner.start()
-
-    asyncio.run(run())
+    runner = Runner(name="propensity", limit=1)
+    for scheduled in deployments:
+        deployment = RunnerDeployment.from_entrypoint(
+            scheduled.entrypoint, name=scheduled.name, cron=scheduled.cron, parameters=scheduled.parameters
+        )
+        await runner.aadd_deployment(deployment)
+    await runner.start()

@@ -1,14 +1,17 @@
-"""Score uploaded lists: ``python -m flows.list_job LIST_ID``, or ``--pending`` for every list that waits or was left half done.
+"""Score uploaded lists: ``python -m flows.list_job LIST_ID``, ``--pending`` for every list that waits or was left half done, ``--watch`` to
+go on looking for such.
 
 Started by the Lambda function ``list_uploaded``, as a task on ECS that nobody starts again where it is killed: that is what ``--pending``
-is for, on a schedule. It is also all that a machine without events needs. Either may run any number of times, and at once: what a list's
+is for, on a schedule. A machine without events runs ``--watch``. Either may run any number of times, and at once: what a list's
 first job decided (``plan.json``) every other one does, too, the log takes a request once, and the first end stands.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import signal
 import sys
 import tempfile
 import time
@@ -16,8 +19,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 
-from flows.score import counts, live_model
+from flows.live import counts, live_model
 from propensity.adapters.platform import Platform, platform
 from propensity.campaign import Campaign
 from propensity.campaigns import all_campaigns, campaign
@@ -30,6 +34,7 @@ from propensity.list_state import (
     FORMATS,
     MANIFEST,
     PLAN,
+    PROGRESS,
     RESULT,
     ROOT,
     TASK,
@@ -50,23 +55,29 @@ from propensity.list_state import (
 from propensity.lists.chunks import ListFile
 from propensity.lists.files import open_list
 from propensity.lists.results import write_errors, write_excluded
-from propensity.lists.run import excluded_path, score_file
+from propensity.lists.run import Spread, excluded_path, score_file
 from propensity.lists.scorer import LogTo
 from propensity.model import Model, load_package
 from propensity.retry import DELAYS_S
 
 # A job that began so long ago and has not ended is taken to be dead. Were it alive, both would do the same.
 STALE_S = 3600.0
+# Between two looks of a watch.
+LOOK_S, LOOK_S_AFTER_ERROR = 0.15, 5.0
+# Between two words about a list's progress.
+TELL_S = 1.0
 SWEEP = "pending"
 COUNTS = ("received", "scored", "refused_rows", "contact")
 GATE_COUNTS = ("excluded_rows", "held_out")
 
 log = logging.getLogger("propensity.flows")
 Clock = Callable[[], datetime]
+# Of a list whose upload lies in a folder: who helps to score it.
+Spreading = Callable[[ListId, Claim, ListFile, Path], Spread | None]
 
 
-def score_uploaded(at: Platform, list_id: ListId, *, now: Clock) -> Finished:
-    """Score one list and return how it ended; where it has ended before, nothing is done.
+def score_uploaded(at: Platform, list_id: ListId, *, now: Clock, spread: Spreading | None = None) -> Finished:
+    """Score one list and return how it ended; where it has ended before, nothing is done. ``spread``: which other machines help.
 
     Raises
     ------
@@ -88,7 +99,7 @@ def score_uploaded(at: Platform, list_id: ListId, *, now: Clock) -> Finished:
         path = Path(folder) / f"upload{FORMATS[manifest.format]}"
         claim = _fetch(at, list_id, path, now)
         try:
-            end = _scored(at, list_id, manifest, claim, path, now)
+            end = _scored(at, list_id, manifest, claim, path, now, spread)
         except DataError as exc:
             end = failed(exc.code, str(exc), now())
     end = first_of(at.store, list_id.key(FINISHED), end)
@@ -107,7 +118,7 @@ def _fetch(at: Platform, list_id: ListId, path: Path, now: Clock) -> Claim:
     return claim
 
 
-def _scored(at: Platform, list_id: ListId, manifest: Manifest, claim: Claim, path: Path, now: Clock) -> Finished:
+def _scored(at: Platform, list_id: ListId, manifest: Manifest, claim: Claim, path: Path, now: Clock, spread: Spreading | None) -> Finished:
     if claim.size_bytes > manifest.limit_bytes:
         raise TooLarge(f"the upload has {claim.size_bytes:,} bytes; this list may have up to {manifest.limit_bytes:,}")
     declared = campaign(list_id.campaign)
@@ -118,7 +129,9 @@ def _scored(at: Platform, list_id: ListId, manifest: Manifest, claim: Claim, pat
     if plan.upload_sha256 != source.sha256:
         raise ChecksumMismatch("another file was uploaded while the list was scored; send it as a new list")
     model = load_package(at.store, declared, plan.model_digest)
-    counted, request_id = _score(at, list_id, model, source, path.parent, manifest.owner)
+    log_to = LogTo(at.log, f"{list_id}@{source.sha256}", f"list:{list_id}", source.sha256, manifest.owner)
+    helpers = None if spread is None else spread(list_id, claim, source, path.parent)
+    counted, request_id = _score(at, list_id, model, source, path.parent, log_to, helpers)
     return Finished(state="done", finished_at=now(), counts=counted, model_digest=model.digest, request_id=request_id)
 
 
@@ -132,11 +145,13 @@ def _plan(at: Platform, list_id: ListId, declared: Campaign, sha256: str, now: C
     return first_of(at.store, list_id.key(PLAN), mine)
 
 
-def _score(at: Platform, list_id: ListId, model: Model, source: ListFile, folder: Path, owner: str) -> tuple[dict[str, int], str]:
+def _score(
+    at: Platform, list_id: ListId, model: Model, source: ListFile, folder: Path, log_to: LogTo, spread: Spread | None
+) -> tuple[dict[str, int], str]:
     """Score, log, and write both files; the counts and the request id. Doing it again does the same again."""
     sheet, errors = folder / RESULT, folder / ERRORS
-    log_to = LogTo(at.log, f"{list_id}@{source.sha256}", f"list:{list_id}", source.sha256, owner)
-    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, gate=at.gate)
+    told = _Teller(at, list_id)
+    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, spread=spread, watch=told, gate=at.gate)
     if not errors.exists():
         write_errors((), errors)
     excluded = excluded_path(errors)
@@ -147,6 +162,24 @@ def _score(at: Platform, list_id: ListId, model: Model, source: ListFile, folder
     at.store.put_file(list_id.key(RESULT), sheet)
     counted = counts(scored)
     return {name: int(counted[name]) for name in (*COUNTS, *GATE_COUNTS) if name in COUNTS or counted[name]}, scored.request_id
+
+
+class _Teller:
+    """Tells whoever looks how far a list is, about once a second; a store that does not take that is no reason to stop."""
+
+    def __init__(self, at: Platform, list_id: ListId) -> None:
+        self._at = at
+        self._key = list_id.key(PROGRESS)
+        self._told_at = time.monotonic()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if step != "scoring" or time.monotonic() < self._told_at + TELL_S:
+            return
+        self._told_at = time.monotonic()
+        try:
+            self._at.store.put(self._key, json.dumps({"done": done, "total": total}).encode())
+        except StoreError as exc:
+            log.warning(f"the progress is not told: {exc}")
 
 
 def pending(at: Platform, *, stale_s: float, now: Clock) -> list[ListId]:
@@ -171,19 +204,43 @@ def _is_stale(at: Platform, list_id: ListId, stale_s: float, now: Clock) -> bool
 
 def score_pending(at: Platform, *, stale_s: float, now: Clock) -> list[Finished | PropensityError]:
     """Score what `pending` finds, and return how each ended. One that cannot be scored now does not stop the others."""
-    ends: list[Finished | PropensityError] = []
-    for list_id in pending(at, stale_s=stale_s, now=now):
+    return [_score_one(at, list_id, now) for list_id in pending(at, stale_s=stale_s, now=now)]
+
+
+def _score_one(at: Platform, list_id: ListId, now: Clock) -> Finished | PropensityError:
+    try:
         # An event that comes later finds this and starts nothing.
         first_of(at.store, list_id.key(TASK), Task(task=SWEEP, started_at=now()))
+        return patiently(partial(score_uploaded, at, list_id, now=now))
+    except PropensityError as exc:
+        log.warning(f"list {list_id}: {exc}")
+        return exc
+
+
+def watch(at: Platform, stopped: Event, *, now: Clock) -> None:
+    """Score lists as they come, until asked to stop. Whatever a watch before this one left half done comes first.
+
+    Looking takes at most a tenth of the time, however many lists there are.
+    """
+    # Where another process is at work on a list after all, its lock on the folder shows, and this one comes back later.
+    stale_s = 0.0
+    while not stopped.is_set():
+        began = time.monotonic()
         try:
-            ends.append(_patiently(partial(score_uploaded, at, list_id, now=now)))
-        except PropensityError as exc:
-            log.warning(f"list {list_id}: {exc}")
-            ends.append(exc)
-    return ends
+            found = pending(at, stale_s=stale_s, now=now)
+        except StoreError as exc:
+            log.warning(f"{exc}; looking again in {LOOK_S_AFTER_ERROR:g} s")
+            stopped.wait(LOOK_S_AFTER_ERROR)
+            continue
+        took_s, stale_s = time.monotonic() - began, STALE_S
+        for list_id in found:
+            if stopped.is_set():
+                return
+            _score_one(at, list_id, now)
+        stopped.wait(max(LOOK_S, 9 * took_s))
 
 
-def _patiently(work: Callable[[], Finished], sleep: Callable[[float], None] = time.sleep) -> Finished:
+def patiently(work: Callable[[], Finished], sleep: Callable[[float], None] = time.sleep) -> Finished:
     """Do it, and again after a while where a store did not answer. Raises what it raises the last time."""
     for delay_s in DELAYS_S:
         try:
@@ -200,15 +257,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("list_id", nargs="?", metavar="LIST_ID", help="<campaign>.<32 hex digits>")
     which.add_argument("--pending", action="store_true", help="every list that waits or was left half done")
+    which.add_argument("--watch", action="store_true", help="the same, again and again, until asked to stop")
     parser.add_argument("--stale-s", type=float, default=STALE_S, help="seconds after which a job that has not ended is taken to be dead")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
+        if args.watch:
+            stopped = Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopped.set())
+            log.info("looking for lists")
+            watch(platform(), stopped, now=_now)
+            return 0
         if args.pending:
             ends = score_pending(platform(), stale_s=args.stale_s, now=_now)
             return max((end.exit_code for end in ends if isinstance(end, PropensityError)), default=0)
         list_id = parse_list_id(args.list_id)
-        _patiently(lambda: score_uploaded(platform(), list_id, now=_now))
+        patiently(lambda: score_uploaded(platform(), list_id, now=_now))
     except PropensityError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return exc.exit_code

@@ -31,6 +31,11 @@ def _history(at: Platform, given: argparse.Namespace) -> None:
         print(f"{row.sequence:>4}  {row.created_at:%Y-%m-%d %H:%M:%S}  {row.action:<8}  {row.model_digest[:12]}  by {row.actor}")
 
 
+def _acknowledge(at: Platform, given: argparse.Namespace) -> None:
+    stored = at.alerts.acknowledge(given.alert_id, actor=given.by, note=given.note)
+    print(f"{stored.alert_id}: {stored.state}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do one of these; return the exit code."""
     given = _parser().parse_args(arguments)
@@ -53,7 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     for command, run in ((rollback, _rollback), (promote, _promote), (history, _history)):
         command.set_defaults(run=run)
         command.add_argument("campaign")
-    for command in (rollback, promote):
+    acknowledge = commands.add_parser("acknowledge", help="take care of an alert: it is not told again while it is open")
+    acknowledge.set_defaults(run=_acknowledge)
+    acknowledge.add_argument("alert_id", metavar="ID")
+    acknowledge.add_argument("--note", default="", help="what is being done about it")
+    for command in (rollback, promote, acknowledge):
         command.add_argument("--by", required=True, help="who decided; stays in the record for ever")
     return parser
 

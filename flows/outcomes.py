@@ -14,6 +14,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from propensity.adapters.platform import Platform, platform
+from propensity.adapters.recorded import recorded
 from propensity.callsheet import error_sheet
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
@@ -37,6 +38,7 @@ Watch = Callable[[int, int], None]
 
 
 @flow(name="outcomes")
+@recorded("outcomes")
 def outcomes(campaign_name: str) -> dict[str, Any]:
     """Take every file below ``outcomes/<campaign>/`` that was not taken before, then look again for what waits for its prediction.
 

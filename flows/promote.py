@@ -13,11 +13,10 @@ from prefect.cache_policies import NO_CACHE
 from propensity.adapters.platform import Platform, platform
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
-from propensity.errors import NoLiveModel
+from propensity.decisions import PENDING, TRIAL, Check, State, no_model, roll_back
 from propensity.metrics import evaluate
 from propensity.model import Model, load_package
-from propensity.ports import Promotion
-from propensity.promotion import judge, previous
+from propensity.promotion import Judgement, judge
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 from propensity.snapshot import SnapshotData, read_snapshot
 from propensity.training import choose_split
@@ -29,8 +28,8 @@ log = logging.getLogger("propensity.flows")
 def promote(campaign_name: str, digest: str | None = None, actor: str = "flow") -> dict[str, Any]:
     """Judge a package (None: the newest trained) against the campaign's gates and the live model, on the same rows.
 
-    Returns the decision (``promote``, ``refuse`` or ``unchanged``), its reasons and the evidence. Judging the same pair again changes
-    nothing.
+    Returns the decision (``promote``, ``refuse``, ``pending``, ``trial``, ``rejected`` or ``unchanged``), its reasons and the evidence.
+    Judging the same pair again changes nothing.
     """
     result = decide_promotion(campaign_name, digest, actor)
     log.info(f"{campaign_name}: {result['decision']} {result['model_digest'][:12]}")
@@ -45,41 +44,64 @@ def decide_promotion(campaign_name: str, digest: str | None, actor: str) -> dict
 
 
 def promote_into(at: Platform, campaign_name: str, digest: str | None, actor: str) -> dict[str, Any]:
-    """The work of the flow, without Prefect."""
+    """The work of the flow, without Prefect. Raises PromotionConflict where somebody else decided meanwhile; then nothing was done."""
     declared = campaign(campaign_name)
     digest = digest or at.registry.newest(campaign_name)
     if digest is None:
-        raise NoLiveModel(f"campaign {campaign_name!r} has no trained model yet: run train first")
-    live = at.ledger.live(campaign_name)
+        raise no_model(campaign_name, None)
     # Asked first: where MLflow does not answer, nothing is decided and the live model stays.
     version = at.registry.find(campaign_name, digest)
     if version is None:
-        raise NoLiveModel(f"campaign {campaign_name!r}: the model {digest[:12]} is not registered: run train first")
-    if live is not None and live.model_digest == digest:
-        at.registry.set_alias(campaign_name, "champion", version)
-        return _result("unchanged", digest, ["it is live already"], live.evidence)
-    history = at.ledger.history(campaign_name)
-    champion = None if live is None else live.model_digest
-    before = [row for row in history if row.action == "refuse" and row.model_digest == digest and row.replaces == champion]
-    if before:
-        return _result("refuse", digest, list(before[-1].reasons), before[-1].evidence)
-    challenger_metrics, champion_metrics, evidence = compare(at, declared, digest, champion)
+        raise no_model(campaign_name, digest)
+    state = State.read(at.ledger, campaign_name)
+    known = _known(state, digest)
+    if known is not None:
+        sync_alias(at, campaign_name)
+        return known
+    challenger_metrics, champion_metrics, evidence = compare(at, declared, digest, state.live_digest)
     judgement = judge(declared, challenger_metrics, champion_metrics)
-    row = Promotion(
-        campaign=campaign_name,
-        sequence=history[-1].sequence + 1 if history else 1,
-        action="promote" if judgement.promote else "refuse",
-        model_digest=digest,
-        model_version=digest[:12],
-        replaces=champion,
-        reasons=judgement.reasons,
-        evidence={**evidence, "mlflow_version": version},
-        actor=actor,
-    )
-    at.ledger.append(row)
-    if judgement.promote:
+    evidence |= {"mlflow_version": version, "failed_absolute": judgement.failed_absolute}
+    action, step, reasons = decided(declared, state, judgement)
+    row = at.ledger.append(state.next(action, step, digest, reasons, evidence, actor))
+    sync_alias(at, campaign_name)
+    return _result(step or action, digest, reasons, dict(row.evidence))
+
+
+def _known(state: State, digest: str) -> dict[str, Any] | None:
+    """What was decided on the model before, where that still holds: the same pair is judged once."""
+    if state.live is not None and digest in state.line:
+        return _result("unchanged", digest, ["it is live already"], state.live.evidence)
+    taken = state.taken_back(digest)
+    if taken is not None:
+        why = f"failed: it was taken back in decision {taken.sequence}; a person can put it live: propensity promote --override"
+        return _result("refuse", digest, [why], dict(taken.evidence))
+    before = [row for row in state.history if row.action == "refuse" and row.model_digest == digest and state.fits(row)]
+    if before:
+        return _result(before[-1].step or "refuse", digest, list(before[-1].reasons), before[-1].evidence)
+    return None
+
+
+def decided(declared: Campaign, state: State, judgement: Judgement) -> tuple[str, str, list[str]]:
+    """Action, step and reasons of a model that was judged by its gates."""
+    rules = declared.challenge
+    if not judgement.promote:
+        return "refuse", "", judgement.reasons
+    if rules.proof == "shadow" and state.live is not None:
+        return "refuse", TRIAL, [*judgement.reasons, "on trial: scores in shadow until it is proven better on mature outcomes"]
+    if rules.approval == "human":
+        return "refuse", PENDING, [*judgement.reasons, "waits for approval: propensity approve"]
+    return "promote", "", judgement.reasons
+
+
+def sync_alias(at: Platform, campaign_name: str) -> None:
+    """Let MLflow's alias ``champion`` follow the ledger, whatever was decided meanwhile; the ledger alone says what is live."""
+    told: str | None = None
+    while (live := at.ledger.live(campaign_name)) is not None and live.model_digest != told:
+        version = at.registry.find(campaign_name, live.model_digest)
+        if version is None:
+            return
         at.registry.set_alias(campaign_name, "champion", version)
-    return _result(row.action, digest, judgement.reasons, dict(row.evidence))
+        told = live.model_digest
 
 
 def compare(
@@ -125,25 +147,15 @@ def _result(decision: str, digest: str, reasons: list[str], evidence: Any) -> di
 def rollback_into(at: Platform, campaign_name: str, actor: str | None = None, reason: str = "asked for") -> dict[str, Any]:
     """Put the previous live model back. The scoring service follows within its reload interval.
 
-    Raises NoLiveModel or ModelError where there is nothing to go back to, ModelDamaged where that package is no longer sound.
+    Raises NoLiveModel or NothingToDecide where there is nothing to go back to, ModelDamaged where that package is no longer sound,
+    PromotionConflict where somebody else decided meanwhile.
     """
+    row = roll_back(at.ledger, campaign_name, actor or getpass.getuser(), reason, check=package_check(at, campaign_name))
+    sync_alias(at, campaign_name)
+    return _result("rollback", row.model_digest, list(row.reasons), dict(row.evidence))
+
+
+def package_check(at: Platform, campaign_name: str) -> Check:
+    """Makes sure that a package is sound before it goes live; raises ModelDamaged, NoLiveModel."""
     declared = campaign(campaign_name)
-    target = previous(at.ledger, campaign_name)
-    live = at.ledger.live(campaign_name)
-    load_package(at.store, declared, target.model_digest)
-    version = at.registry.find(campaign_name, target.model_digest)
-    row = Promotion(
-        campaign=campaign_name,
-        sequence=at.ledger.history(campaign_name)[-1].sequence + 1,
-        action="rollback",
-        model_digest=target.model_digest,
-        model_version=target.model_version,
-        replaces=live.model_digest if live else None,
-        reasons=[reason],
-        evidence={"restores_sequence": target.sequence},
-        actor=actor or getpass.getuser(),
-    )
-    at.ledger.append(row)
-    if version is not None:
-        at.registry.set_alias(campaign_name, "champion", version)
-    return _result("rollback", target.model_digest, [reason], dict(row.evidence))
+    return lambda digest: load_package(at.store, declared, digest)

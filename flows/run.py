@@ -13,15 +13,15 @@ import sys
 import time
 from typing import Any
 
-from flows.deployments import Scheduled, schedules
 from propensity.errors import PropensityError, SettingsInvalid
+from propensity.schedules import Scheduled, platform_schedules, schedules
 
 ENDED = "flow_ended"
 
 
 def find(name: str) -> Scheduled:
     """The flow of that name. Raises SettingsInvalid, naming those that exist."""
-    known = {scheduled.name: scheduled for scheduled in schedules()}
+    known = {scheduled.name: scheduled for scheduled in [*schedules(), *platform_schedules()]}
     if name not in known:
         raise SettingsInvalid(f"there is no flow {name!r}: one of {', '.join(known)}")
     return known[name]

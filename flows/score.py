@@ -13,17 +13,18 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from flows.live import counts, live_model
 from propensity.adapters.download import verify_digest
 from propensity.adapters.platform import Platform, platform
+from propensity.adapters.recorded import recorded
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
-from propensity.errors import DataError, NoLiveModel, SourceMissing
+from propensity.errors import DataError, SourceMissing
 from propensity.lists.chunks import ListFile
 from propensity.lists.files import ENDINGS, open_list
 from propensity.lists.results import write_errors, write_excluded
-from propensity.lists.run import Result, excluded_path, score_file
+from propensity.lists.run import excluded_path, score_file
 from propensity.lists.scorer import LogTo, Watch
-from propensity.model import Model, load_package
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 
 log = logging.getLogger("propensity.flows")
@@ -31,6 +32,7 @@ steps = logging.getLogger("propensity.flows.steps")
 
 
 @flow(name="score")
+@recorded("score")
 def score(campaign_name: str) -> dict[str, Any]:
     """Score every file below ``inbox/<campaign>/`` that was not scored before; one unreadable file does not stop the others."""
     done = [score_object(campaign_name, key) for key in pending(campaign_name)]
@@ -59,14 +61,6 @@ def _sha256(at: Platform, key: str) -> str:
     for piece in at.store.pieces(key):
         digest.update(piece)
     return digest.hexdigest()
-
-
-def live_model(at: Platform, declared: Campaign) -> Model:
-    """The campaign's live model. Raises NoLiveModel where nothing was promoted."""
-    live = at.ledger.live(declared.name)
-    if live is None:
-        raise NoLiveModel(f"campaign {declared.name!r} has no live model: run ingest, train and promote first")
-    return load_package(at.store, declared, live.model_digest)
 
 
 def score_into(at: Platform, campaign_name: str, key: str, watch: Watch | None = None) -> dict[str, Any]:
@@ -133,22 +127,6 @@ def _opened(path: Path, declared: Campaign) -> Iterator[ListFile]:
             verify_digest(source.sha256, declared.source.sha256, path.name)
         steps.info(f"scoring {source.rows:,} customers")
         yield source
-
-
-def counts(scored: Result) -> dict[str, Any]:
-    """What became of a list, for people and for the record."""
-    return {
-        "request_id": scored.request_id,
-        "requests": scored.requests,
-        "received": scored.received,
-        "scored": scored.scored,
-        "refused_rows": scored.refused,
-        "not_used": dict(scored.not_used),
-        "contact": scored.contact,
-        "held_out": scored.held_out,
-        "excluded_rows": sum(scored.excluded.values()),
-        "excluded": dict(scored.excluded),
-    }
 
 
 def score_to_file(

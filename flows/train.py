@@ -7,6 +7,7 @@ import logging
 import math
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from prefect.cache_policies import NO_CACHE
 
 from propensity.adapters.platform import Platform, platform
 from propensity.campaigns import campaign
+from propensity.candidate_figures import as_rows
 from propensity.explain import global_effects
 from propensity.figures import training_figures
 from propensity.metrics import deciles
@@ -25,7 +27,9 @@ from propensity.retry import DELAYS_S, RETRIES, is_store_error
 from propensity.snapshot import SnapshotData, latest, read_manifest, read_snapshot
 from propensity.training import SEEDS, Training
 from propensity.training import train as fit
+from propensity.training_report import report_html
 from propensity.version import code_version
+from propensity.zoo import Zoo
 
 EFFECT_ROWS = 1_000
 
@@ -35,23 +39,34 @@ steps = logging.getLogger("propensity.flows.steps")
 
 
 @flow(name="train")
-def train(campaign_name: str, snapshot_id: str | None = None) -> dict[str, Any]:
-    """Train on a snapshot (None: the newest), evaluate honestly, and register the package as challenger.
+def train(
+    campaign_name: str, snapshot_id: str | None = None, candidates: list[str] | None = None, search: int | None = None
+) -> dict[str, Any]:
+    """Train on a snapshot (None: the newest), evaluate honestly, and register the winner's package as challenger.
 
     The same snapshot, declaration and code are trained once: a second run returns the first one's result.
+
+    Parameters
+    ----------
+    candidates, search
+        What to try and how many settings to search through instead of what the campaign declares (`propensity.zoo.Zoo`).
 
     Raises
     ------
     LeakSuspected
         Better than honest data allows; nothing is registered.
     """
-    report = fit_package(campaign_name, snapshot_id)
+    report = fit_package(campaign_name, snapshot_id, candidates, search)
     return register_package(campaign_name, report)
 
 
 @task(name="fit", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=list(DELAYS_S), retry_condition_fn=is_store_error)
-def fit_package(campaign_name: str, snapshot_id: str | None) -> dict[str, Any]:
-    return fit_into(platform(), campaign_name, snapshot_id)
+def fit_package(
+    campaign_name: str, snapshot_id: str | None, candidates: list[str] | None = None, search: int | None = None
+) -> dict[str, Any]:
+    zoo = campaign(campaign_name).zoo
+    zoo = replace(zoo, candidates=zoo.candidates if candidates is None else tuple(candidates))
+    return fit_into(platform(), campaign_name, snapshot_id, zoo if search is None else replace(zoo, search_trials=search))
 
 
 @task(name="register", cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=list(DELAYS_S), retry_condition_fn=is_store_error)
@@ -59,22 +74,28 @@ def register_package(campaign_name: str, report: dict[str, Any]) -> dict[str, An
     return register_into(platform(), campaign_name, report)
 
 
-def fit_into(at: Platform, campaign_name: str, snapshot_id: str | None) -> dict[str, Any]:
-    """Fit, evaluate, and write package, report and figures to object storage; return the report."""
+def fit_into(at: Platform, campaign_name: str, snapshot_id: str | None, zoo: Zoo | None = None) -> dict[str, Any]:
+    """Fit, evaluate, and write package, report and figures to object storage; return the report. None: the declared zoo."""
     declared = campaign(campaign_name)
+    zoo = declared.zoo if zoo is None else zoo
     snapshot_id = snapshot_id or latest(at.store, declared).snapshot_id
     period = f"{snapshot_id}/{declared.digest()[:12]}/{code_version()}"
+    if zoo != declared.zoo:
+        period += f"/{'+'.join(zoo.candidates)}/{zoo.search_trials}"
     done = at.periods.finished("train", campaign_name, period)
     if done is not None and at.store.exists(package_key(campaign_name, done["digest"], "manifest.json")):
         log.info(f"{campaign_name}: this snapshot was trained before: {done['digest'][:12]}")
         return done
     began = time.monotonic()
     data = read_snapshot(at.store, declared, snapshot_id)
-    training = fit(declared, data, progress=steps.info)
+    training = fit(declared, data, zoo=zoo, progress=steps.info)
     digest = save_package(at.store, training.model)
     effects = measure_effects(training, data)
-    for name, png in training_figures(training, effects).items():
-        at.store.put(training_key(campaign_name, digest, name), png)
+    figures = training_figures(training, effects)
+    page = report_html(f"{declared.title}: training {digest[:12]}", training.table, figures)
+    tables = {"report.html": page.encode(), "comparison.json": json.dumps(as_rows(training.table), indent=1).encode()}
+    for name, content in {**figures, **tables}.items():
+        at.store.put(training_key(campaign_name, digest, name), content)
     report = training_report(training, round(time.monotonic() - began, 2)) | {"effects": effects}
     at.store.put(training_key(campaign_name, digest, "report.json"), json.dumps(report, indent=1).encode())
     at.periods.finish("train", campaign_name, period, report)
@@ -108,6 +129,8 @@ def training_report(training: Training, seconds: float) -> dict[str, Any]:
         "metrics": _finite(training.metrics),
         "random_split": {**_finite(training.random_metrics), "seeds": list(SEEDS)},
         "deciles": deciles(training.test_scores, training.test_labels),
+        "winner": training.table["winner"],
+        "comparison": dict(training.table),
         "seconds": seconds,
     }
 
@@ -133,6 +156,7 @@ def register_into(at: Platform, campaign_name: str, report: dict[str, Any]) -> d
                 "declaration_digest": model.manifest.declaration_digest,
                 "code_version": model.manifest.code_version,
                 "split": report["split_text"],
+                "winner": report["winner"],
             },
             package_dir=package,
             figures={key.removeprefix(prefix): at.store.get(key) for key in at.store.keys(prefix)},

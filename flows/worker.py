@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.deployments import schedules
 from propensity.errors import PropensityError, SettingsInvalid
+from propensity.schedules import platform_schedules, schedules
 
 POOL = "propensity"
 KIND = "ecs"
@@ -93,7 +93,7 @@ async def register(place: Place) -> list[str]:
         except ObjectAlreadyExists:
             await client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
     names = []
-    for one in schedules():
+    for one in [*schedules(), *platform_schedules()]:
         deployment = RunnerDeployment.from_entrypoint(one.entrypoint, name=one.name, parameters=one.parameters, work_pool_name=POOL)
         await deployment.aapply()
         names.append(one.name)

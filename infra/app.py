@@ -48,6 +48,7 @@ def build(app: cdk.App) -> PlatformStage:
         environment=environment,
         campaigns=tuple(all_campaigns().values()),
         tags=image_tags(app.node.try_get_context("tag"), app.node.try_get_context("images")),
+        version=str(app.node.try_get_context("tag")),
         repository=repository_named(app.node.try_get_context("github")),
     )
     # Which commit is deployed, for whoever has to go back to it. The stack that is deployed last says so.

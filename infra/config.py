@@ -8,9 +8,6 @@ from typing import Literal
 
 from propensity.errors import SettingsInvalid
 
-# Read in a full call sheet's time: the call centre opens later. The same as on one machine, and a test compares them.
-SCORE_CRON = "0 6 * * *"
-MONITOR_CRON = "0 22 * * *"
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", re.ASCII)
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+", re.ASCII)
 
@@ -172,11 +169,20 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Which parts run all the time. See infra/profiles.py."""
+    """Which parts there are at any time. See infra/profiles.py.
+
+    Attributes
+    ----------
+    servers : bool
+        Of MLflow, Prefect and Grafana.
+    dashboard : bool
+        A page of CloudWatch. Alarms are told by mail with or without it.
+    """
 
     name: str
     scoring: Literal["fargate", "lambda"] = "fargate"
     servers: bool = True
+    dashboard: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,8 +201,13 @@ class Environment:
         A month. At 80 % of it, and when the forecast passes it, people are told.
     upload_limit_gib : int
         Size of one list at most.
+    spark_from_gib : int
+        Lists of this size and above are scored by Spark, on many machines. One has no larger disk than 200 GiB, and takes about a minute
+        for each GiB.
     postgres : str
         The major version; AWS keeps the minor one up to date.
+    firewall : bool
+        A web application firewall before the REST API, which asks for keys and limits rates without one, too.
     insights : bool
         Metrics of every task (Container Insights), which cost about as much as the database of a small environment. Processor and
         memory of each service are there without them.
@@ -213,8 +224,10 @@ class Environment:
     callers: tuple[Caller, ...]
     budget_usd: int
     upload_limit_gib: int = 5
+    spark_from_gib: int = 4
     postgres: str = "18"
     insights: bool = True
+    firewall: bool = True
     architecture: Literal["arm64", "x86_64"] = "arm64"
     profile: Profile = Profile(name="always-on")
     names: Names = Names()
@@ -290,6 +303,7 @@ ENVIRONMENTS: tuple[Environment, ...] = (
         callers=(Caller(name="marketing", rate_per_s=100, burst=200, per_day=500_000),),
         budget_usd=900,
         upload_limit_gib=100,
+        spark_from_gib=20,
     ),
 )
 

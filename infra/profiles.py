@@ -17,14 +17,15 @@ def always_on(environment: Environment) -> Environment:
 def lean(environment: Environment) -> Environment:
     """The same parts, one small task of each on spare capacity, a machine instead of the NAT gateway, a small database in one zone.
 
-    The scoring service alone is not on spare capacity: it answers people.
+    The scoring service alone is not on spare capacity: it answers people. Where data are made up, no firewall stands before the keys.
     """
     small = TaskSize(cpu=256, memory_mib=512)
     services = environment.services
     return replace(
         environment,
-        profile=Profile(name="lean"),
+        profile=Profile(name="lean", dashboard=False),
         insights=False,
+        firewall=environment.keep_data,
         network=replace(environment.network, nat="instance", nat_count=1),
         database=replace(environment.database, instance="t4g.micro", multi_az=False),
         services=replace(
@@ -46,8 +47,9 @@ def near_zero(environment: Environment) -> Environment:
     """
     return replace(
         environment,
-        profile=Profile(name="near-zero", scoring="lambda", servers=False),
+        profile=Profile(name="near-zero", scoring="lambda", servers=False, dashboard=False),
         insights=False,
+        firewall=environment.keep_data,
         network=replace(environment.network, nat="instance", nat_count=1),
         database=replace(environment.database, kind="serverless", multi_az=False),
         services=replace(environment.services, spot_jobs=True),

@@ -47,6 +47,7 @@ class PlatformStage(cdk.Stage):
         environment: Environment,
         campaigns: Sequence[Campaign],
         tags: Mapping[Image, str],
+        version: str,
         repository: str | None = None,
     ) -> None:
         # The account is that of whoever deploys; the region is declared, as it says whose logs the balancer may write.
@@ -56,7 +57,7 @@ class PlatformStage(cdk.Stage):
         self.registry = RegistryStack(self, "Registry", environment=environment)
         self.topics = TopicsStack(self, "Topics", environment=environment)
         self.database = DatabaseStack(self, "Database", environment=environment, network=self.network)
-        images = Images(self.registry.registry, tags)
+        images = Images(self.registry.registry, tags, version)
         self.compute = ComputeStack(self, "Compute", environment=environment, network=self.network, database=self.database, images=images)
         parts = self._parts(environment, images)
         self.jobs = JobsStack(self, "Jobs", parts=parts, campaigns=campaigns)

@@ -1,4 +1,4 @@
-"""The command line: ``propensity COMMAND``, from ingesting and training to scoring files, taking outcomes and making keys."""
+"""The command line: ``propensity COMMAND``, from ingesting data and training to scoring files and acknowledging an alert."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import contact, keys, trial
+from local import alert_commands, contact, keys, promotions, trial
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
 from local.sentences import of_ingest, of_monitoring, of_outcomes, of_promotion, of_retraining, of_training
 from propensity.campaigns import all_campaigns, campaign
 from propensity.errors import Malformed, PropensityError, RowIssue
+from propensity.zoo import SETS
 
 SHOWN_ISSUES = 10
 
@@ -90,10 +91,12 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--source", help="public, kaggle, synthetic[:rows[:seed]], a path, an address, postgresql://..., s3://...")
     train = command("train", _train, "train a model on a snapshot and register it")
     train.add_argument("--snapshot", help="snapshot id; the newest where none is given")
+    train.add_argument("--candidates", help=f"what to try: {', '.join(SETS)}, or names joined by commas; else what the campaign declares")
+    train.add_argument("--search", type=int, metavar="N", help="search N settings for each candidate that has some")
     promote = command("promote", _promote, "judge a trained model and put it live if its gates pass")
     promote.add_argument("--model", help="package digest; the newest where none is given")
-    rollback = command("rollback", _rollback, "put the previous live model back")
-    rollback.add_argument("--reason", default="asked for on the command line")
+    promote.add_argument("--override", action="store_true", help="put it live whatever was said of it before; without gates")
+    promote.add_argument("--reason", default=promotions.ASKED, help="for the record, with --override")
     score = command("score", _score, "score a file of customers with the live model and log every prediction")
     score.add_argument("file", type=Path, help="CSV or Parquet")
     score.add_argument("--out", type=Path, help="where the call sheet goes (Parquet: .parquet); FILE.call-sheet.csv where none is given")
@@ -106,10 +109,15 @@ def _parser() -> argparse.ArgumentParser:
     monitor = command("monitor", _monitor, "compare logged predictions with the training data")
     monitor.add_argument("--since", help="start of the window, RFC 3339")
     monitor.add_argument("--until", help="end of the window, RFC 3339")
+    report = command("report", _report, "make the campaign's report: whom it contacted, what was expected, what it brought")
+    report.add_argument("--since", help="start of the window, RFC 3339; the first prediction where none is given")
+    report.add_argument("--until", help="end of the window, RFC 3339; now where none is given")
+    report.add_argument("--out", type=Path, help="where the page goes; report-CAMPAIGN.html where none is given")
     for sub in (ingest, retrain, train, promote, monitor, outcomes):
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
-    command("history", _history, "who or what put which model live, on which evidence")
+    promotions.add_commands(command)
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
+    alert_commands.add_commands(commands)
     contact.add_commands(commands)
     trial.add_commands(commands)
     keys.add_commands(commands)
@@ -134,24 +142,17 @@ def _train(args: argparse.Namespace) -> int:
     name = args.campaign
     from flows.train import train
 
-    return _tell(args, train(name, args.snapshot), of_training)
+    chosen = None if args.candidates is None else SETS.get(args.candidates, tuple(args.candidates.split(",")))
+    return _tell(args, train(name, args.snapshot, None if chosen is None else list(chosen), args.search), of_training)
 
 
 def _promote(args: argparse.Namespace) -> int:
     name = args.campaign
+    if args.override:
+        return promotions.promote_by_hand(name, args.model, args.reason)
     from flows.promote import promote
 
     return _tell(args, promote(name, args.model, getpass.getuser()), of_promotion)
-
-
-def _rollback(args: argparse.Namespace) -> int:
-    name = args.campaign
-    from flows.promote import rollback_into
-    from propensity.adapters.platform import platform
-
-    result = rollback_into(platform(), name, reason=args.reason)
-    print(f"{name}: model {result['model_digest'][:12]} is live again")
-    return 0
 
 
 def _score(args: argparse.Namespace) -> int:
@@ -189,6 +190,13 @@ def _monitor(args: argparse.Namespace) -> int:
     return _tell(args, monitor(name, _time(args.since), _time(args.until)), of_monitoring)
 
 
+def _report(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from local.report import write_report
+
+    return write_report(name, _time(args.since), _time(args.until), args.out or Path(f"report-{name}.html"))
+
+
 def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
@@ -197,20 +205,6 @@ def _time(text: str | None) -> datetime | None:
     except ValueError as exc:
         raise Malformed("--since and --until take RFC 3339 times, as in 2026-01-31T22:00:00+00:00") from exc
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _history(args: argparse.Namespace) -> int:
-    name = args.campaign
-    from propensity.adapters.platform import platform
-
-    history = platform().ledger.history(name)
-    if not history:
-        print(f"{name}: nothing was promoted or refused yet")
-    for row in history:
-        print(f"{row.sequence:>4}  {row.created_at:%Y-%m-%d %H:%M:%S}  {row.action:<8}  {row.model_digest[:12]}  by {row.actor}")
-        for reason in row.reasons:
-            print(f"      {reason}")
-    return 0
 
 
 def _campaigns(_: argparse.Namespace) -> int:

@@ -148,8 +148,9 @@ def _tell(declared: Campaign, source: str, settings: Settings, clock: Clock) -> 
         trained = train(name, ingested["snapshot_id"])
     with clock.step("promote", "promote: gates, on customers that the model never saw"):
         promoted = promote(name, trained["digest"], "demo")
-    if promoted["decision"] == "refuse":
-        raise PropensityError(f"the model of campaign {name!r} did not pass its gates: {'; '.join(promoted['reasons'])}")
+    if promoted["decision"] != "promote":
+        # Refused by its gates, or on trial, or waiting for a person, as the campaign declares.
+        raise PropensityError(f"the model of campaign {name!r} is not live ({promoted['decision']}): {'; '.join(promoted['reasons'])}")
     with clock.step("pick_up", "serve: waiting until the running service has picked up the new model"):
         wait_live(api, name, trained["digest"])
     at = platform()

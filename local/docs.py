@@ -8,11 +8,11 @@ from pathlib import Path
 
 from api.codes import REMEDIES, ROW_CODES, every_code
 from api.openapi import CONTRACT_VERSION, openapi
-from flows.deployments import schedules
 from local.compatibility import told, undeclared
 from propensity.campaign import Campaign, Gate
 from propensity.campaigns import all_campaigns
 from propensity.explain import describe
+from propensity.schedules import schedules
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONTRACT = DOCS / "openapi.json"
@@ -68,13 +68,14 @@ def _campaign(c: Campaign) -> str:
         f"| policy | {c.policy.kind}" + (f" {c.policy.value:g}" if c.policy.value is not None else "") + " |",
         f"| gates | {'; '.join(_gate(g) for g in c.gates)} |",
         f"| monitors | {'; '.join(f'{m.metric}: warn {m.warn:g}, alert {m.alert:g}' for m in c.monitors)} |",
+        f"| watch | {c.watch.told} |",
         f"| other columns in a posted row | {OTHER_COLUMNS[c.unexpected_columns]} |",
     ]
     if c.leak_guard:
         lines.append(f"| leak guard | random-split ROC-AUC above {c.leak_guard.roc_auc_above:g} stops the training |")
     if c.source:
         lines.append(f"| data | `{c.source.file}`, {c.source.licence}. {c.source.citation} |")
-    mine = [s for s in schedules() if s.parameters["campaign_name"] == c.name]
+    mine = [s for s in schedules() if s.campaign == c.name]
     lines.append(f"| schedules (UTC) | {'; '.join(f'`{s.name}` {s.cron}' for s in mine)} |")
     lines += ["", "| feature | kind | allowed | |", "|---|---|---|---|"]
     for f in c.features:

@@ -24,6 +24,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 CAMPAIGNS_DIR = "PROPENSITY_CAMPAIGNS_DIR"
 _FOREIGN = ("PROPENSITY_", "PREFECT_", "MLFLOW_", "_MLFLOW_")
 
+FLOWS_ALONE = {"prefect_database_url", "alerts_webhook_url", "alerts_webhook_secret", "alerts_slack_url", "alerts_smtp_url"}
+
 # Nothing here talks to the outside by default, and logs stay readable.
 QUIET = {
     "DO_NOT_TRACK": "true",  # Prefect, MLflow and Evidently look at it; Evidently asks only whether it is set
@@ -91,6 +93,7 @@ def compose(home: Path, urls: DatabaseUrls, environ: Mapping[str, str] = os.envi
         "database_url": SecretStr(urls.app_url),
         "owner_url": SecretStr(urls.owner_url),
         "mlflow_url": SecretStr(urls.mlflow_url),
+        **({"prefect_database_url": SecretStr(urls.prefect_url)} if urls.prefect_url else {}),
         "store_url": given.get("store_url", (home / "store").as_uri()),
         "mlflow_artifacts": given.get("mlflow_artifacts", (home / "mlflow").as_uri()),
         "holdout_keys": SecretStr(given.get("holdout_keys") or holdout_keys(home)),
@@ -139,6 +142,8 @@ def environ(
         Holds passwords: never print it.
     """
     hidden = {name for name, wanted in (("owner_url", owner), ("mlflow_url", mlflow)) if not wanted}
+    # What runs flows tells of alerts and tidies Prefect's tables; nothing else needs those secrets.
+    hidden |= set() if mlflow else FLOWS_ALONE
     told = {f"PROPENSITY_{name.upper()}": _text(value) for name, value in settings if value is not None and name not in hidden}
     auth = prefect_auth(settings.home)
     prefect = {

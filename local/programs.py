@@ -89,6 +89,16 @@ def scoring_service(settings: Settings) -> Program:
     )
 
 
+def lists(settings: Settings) -> Program:
+    """Scores the lists that were uploaded to the service or dropped on its pages, and goes on with what was left half done."""
+    return Program(
+        name="lists",
+        title="Lists",
+        command=(sys.executable, "-m", "flows.list_job", "--watch"),
+        environ=child_environ(settings, mlflow=False),
+    )
+
+
 def schedules(settings: Settings, prefect_url: str) -> Program:
     """Registers every schedule with Prefect and runs what falls due; ready once it asked Prefect for work."""
     auth = prefect_auth(settings.home)
@@ -99,6 +109,16 @@ def schedules(settings: Settings, prefect_url: str) -> Program:
         environ=child_environ(settings, prefect_api_url=f"{prefect_url}/api")
         | {"PREFECT_LOGGING_LEVEL": "INFO", "PREFECT_LOGGING_EXTRA_LOGGERS": "propensity.flows"},
         ready=lambda started_at: _polled_since(prefect_url, auth, started_at),
+    )
+
+
+def health(settings: Settings, prefect_url: str) -> Program:
+    """Watches the flows and tells alerts, beside Prefect and not in it."""
+    return Program(
+        name="health",
+        title="Flow checks",
+        command=(sys.executable, "-m", "flows.health"),
+        environ=child_environ(settings, prefect_api_url=f"{prefect_url}/api"),
     )
 
 

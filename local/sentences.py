@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from propensity.outcomes import STATUSES
@@ -26,15 +26,44 @@ def of_training(found: Result) -> list[str]:
     """A training."""
     honest, random = found["metrics"], found["random_split"]
     return [
-        f"model {found['digest'][:12]}, version {found['mlflow_version']} in MLflow, {found['rounds']} trees, {found['seconds']:.0f} s",
+        f"model {found['digest'][:12]} ({found['winner']}), version {found['mlflow_version']} in MLflow, {found['seconds']:.0f} s",
         f"{found['split_text']}: " + _figures(honest),
         f"random split, for the record: {_figures(random)}",
+        *_candidates(found["comparison"]),
     ]
+
+
+def _candidates(table: Result) -> Iterator[str]:
+    """What was compared, a line each, and the baselines."""
+    if len(table["candidates"]) > 1:
+        yield "candidates by log loss on training rows held out, the smaller the better; then the time split's figures:"
+    for line in table["candidates"] if len(table["candidates"]) > 1 else ():
+        why = f" ({line['cannot_win']})" if line["cannot_win"] else ""
+        yield f"  {'*' if line['won'] else ' '} {line['candidate']:<19} {line['criterion']:.4f}  {_compared(line['test'])}{why}"
+    for line in table["test_baselines"]:
+        yield f"    {line['baseline']}: {_compared(line)}"
+
+
+def _compared(line: Result) -> str:
+    names = (
+        ("roc_auc", "ROC-AUC", ".3f"),
+        ("pr_auc", "PR-AUC", ".3f"),
+        ("ece", "ECE", ".3f"),
+        ("profit_per_1000", "profit per 1,000", ",.0f"),
+    )
+    return ", ".join(f"{title} {line[name]:{form}}" for name, title, form in names if line[name] is not None)
 
 
 def of_promotion(found: Result) -> list[str]:
     """A decision about the live model."""
-    verdict = {"promote": "is live now", "refuse": "was refused; the live model stays", "unchanged": "stays live"}[found["decision"]]
+    verdict = {
+        "promote": "is live now",
+        "refuse": "was refused; the live model stays",
+        "rejected": "was rejected before; the live model stays",
+        "pending": "waits for approval; the live model stays",
+        "trial": "is on trial; the live model stays until it is proven better",
+        "unchanged": "stays live",
+    }[found["decision"]]
     return [f"model {found['model_digest'][:12]} {verdict}", *(f"  {reason}" for reason in found["reasons"])]
 
 

@@ -20,7 +20,7 @@ DAYS = 365
 
 
 def add_commands(commands: Any) -> None:
-    """Add ``split`` and ``compare`` to the command line."""
+    """Add ``split-trial`` and ``measure-trial`` to the command line."""
 
     def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
         sub: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
@@ -30,9 +30,9 @@ def add_commands(commands: Any) -> None:
         sub.add_argument("--share", type=float, default=0.5, help="of half b (0.5)")
         return sub
 
-    split = command("split", _split, "divide a CSV of customers into two halves, for two policies or models")
+    split = command("split-trial", _split, "divide a CSV of customers into two halves, for two policies or models")
     split.add_argument("file", type=Path)
-    compared = command("compare", _compare, "what the halves of a trial brought: half b less half a, with intervals")
+    compared = command("measure-trial", _compare, "what the halves of a trial brought: half b less half a, with intervals")
     for half in HALVES:
         compared.add_argument(f"--{half}", required=True, metavar="HOW", help="policy=KIND[:VALUE], model=VERSION or both with a comma")
     compared.add_argument("--json", action="store_true", help="print everything, as JSON")

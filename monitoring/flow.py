@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from monitoring.job import CHANCE
 from monitoring.job import monitor as run_monitor
 from monitoring.job import performance as run_performance
-from propensity.adapters.alert_topics import publish
+from propensity.adapters.monitor_reads import read_rows
 from propensity.adapters.platform import platform
-from propensity.alerts import alert_of, to_message
+from propensity.adapters.recorded import recorded
+from propensity.adapters.tell import tell_run
 from propensity.campaigns import campaign
+from propensity.drift.alarms import ALARM, WATCH
 from propensity.ports import MonitorRun
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 
@@ -22,6 +26,7 @@ log = logging.getLogger("propensity.flows")
 
 
 @flow(name="monitor")
+@recorded("monitor")
 def monitor(campaign_name: str, since: datetime | None = None, until: datetime | None = None) -> dict[str, Any]:
     """Compare predictions received in [since, until) with the training data.
 
@@ -51,9 +56,16 @@ def make_partitions() -> int:
 def compare_window(campaign_name: str, since: datetime, until: datetime) -> dict[str, Any]:
     at = platform()
     run = run_monitor(
-        campaign(campaign_name), ledger=at.ledger, store=at.store, log=at.log, monitor_store=at.monitors, since=since, until=until
+        campaign(campaign_name),
+        ledger=at.ledger,
+        store=at.store,
+        log=at.log,
+        monitor_store=at.monitors,
+        since=since,
+        until=until,
+        rows=partial(read_rows, at.database),
     )
-    publish_alert(run, at.settings.alerts_topic_arn)
+    tell_run(at, run)
     return summary(run)
 
 
@@ -63,28 +75,16 @@ def measure_window(campaign_name: str, since: datetime, until: datetime) -> dict
     run = run_performance(
         campaign(campaign_name),
         ledger=at.ledger,
+        store=at.store,
         outcomes=at.outcomes,
         monitor_store=at.monitors,
         since=since,
         until=until,
         now=datetime.now(UTC),
+        rows=partial(read_rows, at.database),
     )
-    publish_alert(run, at.settings.alerts_topic_arn)
+    tell_run(at, run)
     return summary(run)
-
-
-def publish_alert(run: MonitorRun, topic_arn: str) -> bool:
-    """Tell the topic of a run that somebody must hear of; whether there was something to tell and somewhere to tell it.
-
-    Where SNS does not answer, a StoreError: the task is tried again and finds the run recorded. Whoever hears of a run twice knows it by
-    its id.
-    """
-    alert = alert_of(run)
-    if alert is None or not topic_arn:
-        return False
-    publish(topic_arn, to_message(alert))
-    log.info(f"{run.campaign}: {run.kind} alert published, monitor run {run.run_id}")
-    return True
 
 
 def summary(run: MonitorRun) -> dict[str, Any]:
@@ -98,5 +98,8 @@ def summary(run: MonitorRun) -> dict[str, Any]:
         "columns": len(per_column),
         "drifted": sorted(m.column for m in per_column if m.verdict == "drift" and m.column),
         "report_key": run.report_key,
-        "metrics": {m.metric: m.value for m in run.metrics if m.column is None},
+        "alarm": run.alarm,
+        "alarms": sorted(m.column or "predictions" for m in run.metrics if m.metric == CHANCE and m.verdict == ALARM),
+        "watched": sorted(m.column or "predictions" for m in run.metrics if m.metric == CHANCE and m.verdict == WATCH),
+        "metrics": {m.metric: m.value for m in run.metrics if m.column is None and m.group is None},
     }

@@ -7,21 +7,27 @@ is made once and stands; where a window was still open, or more outcomes have co
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
-import numpy as np
-import numpy.typing as npt
-
-from monitoring.evidently_report import Side, evidently_report
+from monitoring import evidently_report as evidently
+from monitoring.evidently_report import evidently_report
+from monitoring.fairness import labels_by_request, outcome_groups
+from monitoring.impact import impact
+from monitoring.reference import Comparison, comparison_of
+from monitoring.window import Found, RowReader, log_rows, read_window
 from propensity.campaign import Campaign
-from propensity.drift import NO_DATA, STABLE, compare
-from propensity.errors import DataError, ModelDamaged, NoLiveModel
-from propensity.model import Manifest, Model, load_package
-from propensity.performance import known_of, realised
+from propensity.drift import NO_DATA, STABLE, WARNING, alarms
+from propensity.drift.alarms import ALARM, Alarms, judge
+from propensity.drift.bands import compare_counts
+from propensity.drift.counted import Name
+from propensity.errors import DataError, NoLiveModel
+from propensity.estimate import estimated
+from propensity.groups import contact_metrics, wilson
+from propensity.model import load_package
+from propensity.performance import known_of, mature_edge, realised
 from propensity.ports import (
-    LoggedRequest,
     MonitorMetric,
     MonitorRun,
     MonitorStore,
@@ -30,21 +36,11 @@ from propensity.ports import (
     PredictionLog,
     PromotionLedger,
 )
-from propensity.schema import Table
-from propensity.scoring import table_from_raw
-from propensity.snapshot import SnapshotData, read_snapshot
 
 DRIFT_KIND, PERFORMANCE_KIND = "drift", "performance"
+CHANCE, CHANCE_METHOD = "chance", "chernoff_holm"
 # Names the ids of monitor runs: the same comparison has the same id.
 _NAMESPACE = uuid.UUID("0b5b8a3e-7d0c-5f86-9c1e-3f6f0c1d2a55")
-
-
-@dataclass(frozen=True)
-class Window:
-    """Logged predictions of a window: their rows, the scores they were answered with, and how many rows each model scored."""
-
-    side: Side
-    rows_by_model: dict[str, int]
 
 
 def monitor(
@@ -56,11 +52,13 @@ def monitor(
     monitor_store: MonitorStore,
     since: datetime,
     until: datetime,
+    rows: RowReader | None = None,
 ) -> MonitorRun:
     """Compare the predictions received in [since, until) with the training rows of the live model; record and return the run.
 
     All rows of the window are compared with the one reference, whichever model scored them; ``rows_by_other_models`` says how many the live
-    model did not score. A window without predictions is recorded as ``no_data``, without a report.
+    model did not score. A window without predictions is recorded as ``no_data``, without a report. ``rows`` reads the log where there is a
+    faster way than the log itself.
 
     Raises
     ------
@@ -72,32 +70,54 @@ def monitor(
         A store did not answer; nothing was recorded, and the job can be repeated.
     """
     _check(since, until)
-    window = read_window(campaign, log, since, until)
-    rows = len(window.side.table)
     live = ledger.live(campaign.name)
     digest = None if live is None else live.model_digest
-    run_id = run_name(campaign, DRIFT_KIND, since, until, digest, rows)
-    known = _recorded(monitor_store, campaign, run_id)
-    if known is not None:
-        return known
-    if not rows:
-        run = MonitorRun(run_id, campaign.name, DRIFT_KIND, since, until, digest, None, 0, 0, NO_DATA, None, ())
-    elif digest is None:
+    recorded = monitor_store.runs(campaign.name)
+    if next(iter(log.window(campaign.name, since, until)), None) is None:
+        run_id = run_name(campaign, DRIFT_KIND, since, until, digest, 0)
+        empty = MonitorRun(
+            run_id,
+            campaign.name,
+            DRIFT_KIND,
+            since,
+            until,
+            digest,
+            None,
+            0,
+            0,
+            NO_DATA,
+            None,
+            (),
+            alarm=None if digest is None else NO_DATA,
+        )
+        return _known(recorded, run_id) or _record(monitor_store, empty)
+    if digest is None:
         raise NoLiveModel(f"campaign {campaign.name!r} has predictions but no live model to compare them with: promote one")
-    else:
-        run = _compare(campaign, store, window, run_id, since, until, load_package(store, campaign, digest))
-    return _record(monitor_store, run)
+    known = comparison_of(campaign, store, load_package(store, campaign, digest))
+    found = read_window(
+        campaign,
+        rows or partial(log_rows, log),
+        known.reference,
+        since,
+        until,
+        sample_rows=evidently.SAMPLE_ROWS,
+        groupings=known.groupings,
+    )
+    run_id = run_name(campaign, DRIFT_KIND, since, until, digest, found.rows)
+    return _known(recorded, run_id) or _record(monitor_store, _compare(campaign, store, known, found, run_id, (since, until), recorded))
 
 
 def performance(
     campaign: Campaign,
     *,
     ledger: PromotionLedger,
+    store: ObjectStore,
     outcomes: OutcomeStore,
     monitor_store: MonitorStore,
     since: datetime,
     until: datetime,
     now: datetime,
+    rows: RowReader,
 ) -> MonitorRun:
     """Measure the predictions made in [since, until) that are mature now and whose label is known; record and return the run.
 
@@ -111,11 +131,21 @@ def performance(
     # Corrections change labels, not how many there are.
     counts = (len(mature.scores), mature.predicted, young.predicted, len(young.scores), mature.labels.sum(), young.labels.sum())
     run_id = run_name(campaign, PERFORMANCE_KIND, since, until, digest, *map(int, counts))
-    known = _recorded(monitor_store, campaign, run_id)
+    known = _known(monitor_store.runs(campaign.name), run_id)
     if known is not None:
         return known
     found = realised(campaign, mature, young)
-    metrics = (*found.metrics, *_models(set(mature.by_model), sum(n for by, n in mature.by_model.items() if by != digest)))
+    by_group = outcome_groups(
+        campaign,
+        store=store,
+        rows=rows,
+        digest=digest,
+        since=since,
+        until=mature_edge(since, until, campaign.label.rules, now),
+        labels=partial(labels_by_request, outcomes, campaign),
+    )
+    models = _models(set(mature.by_model), sum(n for by, n in mature.by_model.items() if by != digest))
+    metrics = (*found.metrics, *models, *by_group)
     run = MonitorRun(
         run_id, campaign.name, PERFORMANCE_KIND, since, until, digest, None, found.labelled, found.predicted, found.verdict, None, metrics
     )
@@ -133,57 +163,80 @@ def report_key(campaign: Campaign, run_id: str) -> str:
     return f"reports/{campaign.name}/{run_id}.html"
 
 
-def read_window(campaign: Campaign, log: PredictionLog, since: datetime, until: datetime) -> Window:
-    """All predictions of a window, without customer ids: monitoring has no use for them.
-
-    Raises DataError where a logged row does not have the features that the campaign declares.
-    """
-    features: list[npt.NDArray[np.float64]] = [np.empty((0, len(campaign.features)))]
-    scores: list[npt.NDArray[np.float64]] = [np.empty(0)]
-    rows_by_model: dict[str, int] = {}
-    for request in log.window(campaign.name, since, until):
-        _check_width(campaign, request)
-        features.append(request.features)
-        scores.append(request.scores)
-        rows_by_model[request.model_digest] = rows_by_model.get(request.model_digest, 0) + len(request.scores)
-    matrix = np.concatenate(features)
-    table = table_from_raw(campaign, matrix, ("",) * len(matrix), np.arange(1, len(matrix) + 1))
-    return Window(Side(table, np.concatenate(scores)), rows_by_model)
-
-
-def reference_rows(data: SnapshotData, manifest: Manifest) -> Table:
-    """The rows that a model was trained on; where its data has no calendar, all rows of its snapshot.
-
-    Raises ModelDamaged where the snapshot does not hold them.
-    """
-    if manifest.trained_months is None or data.months is None:
-        return data.table
-    first, last = (np.datetime64(month, "M") for month in manifest.trained_months)
-    table = data.table.take((data.months >= first) & (data.months <= last))
-    if len(table) != manifest.trained_rows:
-        raise ModelDamaged(
-            f"the model was trained on {manifest.trained_rows} rows of {first} to {last}; its snapshot {manifest.snapshot_id} "
-            f"holds {len(table)} of these months"
-        )
-    return table
-
-
 def _compare(
-    campaign: Campaign, store: ObjectStore, window: Window, run_id: str, since: datetime, until: datetime, model: Model
+    campaign: Campaign,
+    store: ObjectStore,
+    known: Comparison,
+    found: Found,
+    run_id: str,
+    span: tuple[datetime, datetime],
+    recorded: Sequence[MonitorRun],
 ) -> MonitorRun:
-    manifest = model.manifest
-    table = reference_rows(read_snapshot(store, campaign, manifest.snapshot_id), manifest)
-    reference, current = Side(table, model.score(table)), window.side
-    drift = compare(campaign, reference.table, current.table, reference.scores, current.scores)
+    """The run of a window in which something was predicted."""
+    manifest, digest = known.model.manifest, known.model.digest
+    n, head = found.rows, (run_id, campaign.name, DRIFT_KIND, *span, digest, manifest.snapshot_id)
+    if not n:
+        # Everything that was logged has other features than are declared now.
+        return MonitorRun(*head, 0, len(known.side.table), WARNING, None, tuple(_log_metrics(campaign, found, digest)), alarm=NO_DATA)
+    window, current, reference = found.counted(known.reference), found.sample.side(campaign), known.side.sample()
+    drift = compare_counts(campaign, known.reference, window)
+    worth = impact(campaign, known.model, reference, current, n)
+    judged = judge(
+        campaign.watch, known.reference, window, earlier=_earlier(recorded, digest, span, campaign.watch.parts), impact=worth.shares
+    )
     report = evidently_report(campaign, reference, current)
     key = report_key(campaign, run_id)
     store.put(key, report.html)
-    others = sum(rows for digest, rows in window.rows_by_model.items() if digest != model.digest)
-    metrics = (*drift.metrics, *report.metrics, *_models(set(window.rows_by_model), others))
-    rows = len(current.table)
-    return MonitorRun(
-        run_id, campaign.name, DRIFT_KIND, since, until, model.digest, manifest.snapshot_id, rows, len(table), drift.verdict, key, metrics
+    metrics = (
+        *drift.metrics,
+        *alarm_metrics(judged, _raised_before(recorded, digest, span)),
+        *worth.metrics,
+        *estimated(found.scores, campaign.economics),
+        *(metric for one in found.groups for metric in contact_metrics(campaign, one)),
+        *report.metrics,
+        *_log_metrics(campaign, found, digest),
     )
+    return MonitorRun(*head, n, len(known.side.table), drift.verdict, key, metrics, alarm=judged.state)
+
+
+def alarm_metrics(judged: Alarms, raised_before: frozenset[Name]) -> Iterator[MonitorMetric]:
+    """The chance of each column's change, corrected over the columns, with its state as the verdict; the level that an alarm must reach;
+    and how many columns are in alarm that were not at the run before."""
+    for name, one in judged.columns.items():
+        yield MonitorMetric(name, CHANCE, CHANCE_METHOD, one.corrected, None, judged.level, one.state, rows=one.rows)
+        yield MonitorMetric(name, "parts_that_show_it", "count", float(one.parts), None, None, one.state)
+    new = sum(name not in raised_before for name in judged.raised)
+    yield MonitorMetric(None, "columns_in_alarm", "count", float(len(judged.raised)), None, None, judged.state)
+    yield MonitorMetric(None, "new_alarms", "count", float(new), None, None, ALARM if new else alarms.QUIET)
+
+
+def _earlier(recorded: Sequence[MonitorRun], digest: str, span: tuple[datetime, datetime], windows: int) -> frozenset[Name]:
+    """Columns in which a window before this one, sharing no row with it, was found changed against the same model."""
+    since, until = span
+    oldest = since - (windows - 1) * (until - since)
+    runs = [run for run in recorded if run.kind == DRIFT_KIND and run.model_digest == digest and run.until <= since and run.since >= oldest]
+    return frozenset(m.column for run in runs for m in run.metrics if m.metric == CHANCE and m.verdict in (alarms.WATCH, ALARM))
+
+
+def _raised_before(recorded: Sequence[MonitorRun], digest: str, span: tuple[datetime, datetime]) -> frozenset[Name]:
+    """Columns in alarm at the run before this one, of the same model."""
+    runs = [run for run in recorded if run.kind == DRIFT_KIND and run.model_digest == digest and run.until < span[1]]
+    before = max(runs, key=lambda run: run.until, default=None)
+    return frozenset() if before is None else frozenset(m.column for m in before.metrics if m.metric == CHANCE and m.verdict == ALARM)
+
+
+def _log_metrics(campaign: Campaign, found: Found, digest: str) -> Iterator[MonitorMetric]:
+    """What the log says besides values: models, declarations, and rows that were refused at the door."""
+    yield from _models(set(found.rows_by_model), sum(rows for one, rows in found.rows_by_model.items() if one != digest))
+    others = sum(rows for one, rows in found.rows_by_declaration.items() if one != campaign.digest())
+    yield MonitorMetric(None, "declarations_in_window", "count", float(len(found.rows_by_declaration)), None, None, STABLE)
+    yield MonitorMetric(None, "rows_by_other_declarations", "count", float(others), None, None, WARNING if others else STABLE)
+    unreadable = float(found.unreadable_rows)
+    yield MonitorMetric(None, "rows_of_another_schema", "count", unreadable, None, None, WARNING if unreadable else STABLE)
+    if found.received:
+        share = found.refused / found.received
+        interval = wilson(found.refused, found.received)
+        yield MonitorMetric(None, "refused_share", "wilson", share, None, None, STABLE, *interval, rows=float(found.received))
 
 
 def _models(digests: set[str], others: int) -> Iterator[MonitorMetric]:
@@ -191,8 +244,8 @@ def _models(digests: set[str], others: int) -> Iterator[MonitorMetric]:
     yield MonitorMetric(None, "rows_by_other_models", "count", float(others), None, None, STABLE)
 
 
-def _recorded(monitor_store: MonitorStore, campaign: Campaign, run_id: str) -> MonitorRun | None:
-    return next((run for run in monitor_store.runs(campaign.name) if run.run_id == run_id), None)
+def _known(recorded: Sequence[MonitorRun], run_id: str) -> MonitorRun | None:
+    return next((run for run in recorded if run.run_id == run_id), None)
 
 
 def _record(monitor_store: MonitorStore, run: MonitorRun) -> MonitorRun:
@@ -205,12 +258,3 @@ def _check(since: datetime, until: datetime) -> None:
         raise DataError("a window needs times with a zone, as in 2026-01-31T22:00:00+00:00")
     if since >= until:
         raise DataError("a window must begin before it ends")
-
-
-def _check_width(campaign: Campaign, request: LoggedRequest) -> None:
-    declared = len(campaign.features)
-    if request.features.shape != (len(request.scores), declared):
-        raise DataError(
-            f"request {request.request_id} was logged with {request.features.shape[-1]} features; campaign {campaign.name!r} now declares "
-            f"{declared}: begin the window after the declaration was changed"
-        )

@@ -49,17 +49,22 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may use a route: anybody, or callers with one of these roles."""
+    """Who may use a route: anybody, or callers with one of these roles. ``page``: a signed-in person's cookie counts there as his key."""
 
     roles: frozenset[Role]
     public: bool = False
+    page: bool = False
 
 
 ANYBODY = Access(frozenset(Role), public=True)
 EVERY_ROLE = Access(frozenset(Role))
 SENDERS = Access(frozenset({Role.MARKETING, Role.OPERATOR}))
-OVERSEERS = Access(frozenset({Role.OPERATOR, Role.AUDITOR}))
 OPERATORS = Access(frozenset({Role.OPERATOR}))
+OVERSEERS = Access(frozenset({Role.OPERATOR, Role.AUDITOR}))
+OVERSEERS_PAGE = Access(OVERSEERS.roles, page=True)
+EVERY_ROLE_PAGE = Access(EVERY_ROLE.roles, page=True)
+SENDERS_PAGE = Access(SENDERS.roles, page=True)
+OPERATORS_PAGE = Access(OPERATORS.roles, page=True)
 NOBODY = Access(frozenset())
 
 # The one table: the service enforces it, its description derives from it. A route that is not in it is closed to everybody.
@@ -74,6 +79,18 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/v1/campaigns/{}/schema"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/model"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/models"): EVERY_ROLE,
+        ("POST", "/v1/campaigns/{}/lists"): SENDERS,
+        ("GET", "/v1/lists/{}"): EVERY_ROLE,
+        ("GET", "/v1/lists/{}/result"): EVERY_ROLE,
+        ("GET", "/v1/lists/{}/errors"): EVERY_ROLE,
+        # Their signature says what they are good for.
+        ("POST", "/v1/uploads/{}"): ANYBODY,
+        ("PUT", "/v1/uploads/{}"): ANYBODY,
+        ("GET", "/v1/downloads/{}"): ANYBODY,
+        ("GET", "/v1/campaigns/{}/promotions"): OVERSEERS,
+        ("POST", "/v1/campaigns/{}/promotions"): OPERATORS,
+        ("POST", "/v1/campaigns/{}/rollbacks"): OPERATORS,
+        ("POST", "/v1/campaigns/{}/approvals"): OPERATORS,
         ("GET", "/v1/predictions/{}"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/lift"): EVERY_ROLE,
         # Whoever hears an objection records it; lifting one is a decision.
@@ -83,6 +100,10 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("POST", "/v1/erasures"): OPERATORS,
         ("GET", "/v1/erasures/{}"): OVERSEERS,
         ("GET", "/v1/caller"): EVERY_ROLE,
+        ("GET", "/v1/alerts"): OVERSEERS,
+        ("GET", "/v1/alerts/{}"): OVERSEERS,
+        ("POST", "/v1/alerts/{}/acknowledgements"): OPERATORS,
+        ("GET", "/v1/flows"): OVERSEERS,
         ("GET", "/metrics"): OVERSEERS,
         ("GET", "/"): ANYBODY,
         ("GET", "/livez"): ANYBODY,
@@ -90,6 +111,31 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/readyz"): ANYBODY,
         ("GET", "/openapi.json"): ANYBODY,
         ("GET", "/docs"): ANYBODY,
+        ("GET", "/monitoring"): OVERSEERS_PAGE,
+        ("GET", "/lists"): EVERY_ROLE_PAGE,
+        ("GET", "/lists/new"): SENDERS_PAGE,
+        ("POST", "/lists/new"): SENDERS_PAGE,
+        ("GET", "/lists/{}"): EVERY_ROLE_PAGE,
+        ("POST", "/lists/{}"): SENDERS_PAGE,
+        ("GET", "/lists/{}/state"): EVERY_ROLE_PAGE,
+        ("GET", "/lists/{}/sheet"): EVERY_ROLE_PAGE,
+        ("GET", "/lists/{}/refused"): EVERY_ROLE_PAGE,
+        ("GET", "/lists/{}/excluded"): EVERY_ROLE_PAGE,
+        ("GET", "/customer"): SENDERS_PAGE,
+        ("POST", "/customer"): SENDERS_PAGE,
+        ("GET", "/predictions/{}"): EVERY_ROLE_PAGE,
+        ("GET", "/campaigns"): EVERY_ROLE_PAGE,
+        ("GET", "/campaigns/{}"): EVERY_ROLE_PAGE,
+        ("GET", "/campaigns/{}/report"): EVERY_ROLE_PAGE,
+        ("GET", "/suppressions"): EVERY_ROLE_PAGE,
+        ("POST", "/suppressions"): SENDERS_PAGE,
+        ("GET", "/models"): OVERSEERS_PAGE,
+        ("POST", "/models"): OPERATORS_PAGE,
+        ("GET", "/administration"): OVERSEERS_PAGE,
+        ("POST", "/administration"): OPERATORS_PAGE,
+        ("GET", "/sign-in"): ANYBODY,
+        ("POST", "/sign-in"): ANYBODY,
+        ("POST", "/sign-out"): ANYBODY,
         ("GET", "/static/{}"): ANYBODY,
         ("GET", "/favicon.ico"): ANYBODY,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,13 +84,61 @@ def _exp_of_one(x: float) -> float:
     return math.ldexp(1.0 - ((low - r * c / (2.0 - c)) - high), k)
 
 
-def fit_calibration(margin: FloatArray, positive: npt.NDArray[np.bool_]) -> Calibration:
-    """Maximum-likelihood scaling on margins of rows that the model had not seen.
+def fit_calibration(margin: FloatArray, positive: npt.NDArray[np.bool_], weights: FloatArray | None = None) -> Calibration:
+    """Maximum-likelihood scaling on margins of rows that the model had not seen; ``weights``: what each row counts.
 
     A slope that is not positive would turn the ranking round: it means that the margins carry no signal here, and the identity is returned.
     """
-    from sklearn.linear_model import LogisticRegression
+    fitted = fit_logistic([margin], positive, weights)
+    return Calibration(fitted[1], fitted[0]) if fitted[1] > 0 else Calibration()
 
-    fitted = LogisticRegression(C=1e9).fit(margin.reshape(-1, 1), positive)
-    slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    return Calibration(slope, offset) if slope > 0 else Calibration()
+
+def fit_logistic(columns: Sequence[FloatArray], positive: npt.NDArray[np.bool_], weights: FloatArray | None = None) -> list[float]:
+    """Intercept and coefficients of a logistic regression on a few columns, by Newton's method, practically without penalty.
+
+    No threads and no product of matrices: a calibration takes milliseconds, also where other work has the processors. A column without
+    spread gets the coefficient 0.
+    """
+    counted = np.ones(len(positive)) if weights is None else weights
+    rate = float(np.average(positive, weights=counted))
+    centers = [float(np.average(column, weights=counted)) for column in columns]
+    spreads = [float(np.sqrt(np.average((column - center) ** 2, weights=counted))) for column, center in zip(columns, centers, strict=True)]
+    parts = [np.ones(len(positive))]
+    parts += [(column - center) / (spread or 1.0) for column, center, spread in zip(columns, centers, spreads, strict=True)]
+    found = np.zeros(len(parts))
+    found[0] = math.log(rate / (1 - rate))
+    loss = _loss(found, parts, positive, counted)
+    for _ in range(_MOST_STEPS):
+        step: FloatArray = _newton_step(found, parts, positive, counted)
+        # The loss falls along the step; a shorter one is taken where the whole one is too long.
+        while (new := _loss(found - step, parts, positive, counted)) > loss and np.abs(step).max() > _SMALLEST_STEP:
+            step = step / 2
+        found, loss = found - step, new
+        if np.abs(step).max() <= _SMALLEST_STEP:
+            break
+    scaled = [float(coefficient) / (spread or 1.0) for coefficient, spread in zip(found[1:], spreads, strict=True)]
+    return [float(found[0]) - sum(slope * center for slope, center in zip(scaled, centers, strict=True)), *scaled]
+
+
+_MOST_STEPS, _SMALLEST_STEP, _RIDGE = 100, 1e-10, 1e-9
+
+
+def _newton_step(at: FloatArray, parts: list[FloatArray], positive: npt.NDArray[np.bool_], counted: FloatArray) -> FloatArray:
+    p: FloatArray = 1.0 / (1.0 + _exp(np.clip(-_sum(at, parts), -700.0, 700.0)))
+    gradient = np.array([np.sum(counted * (p - positive) * part) for part in parts]) + _RIDGE * at
+    curvature = counted * p * (1 - p)
+    hessian = np.array([[np.sum(curvature * one * other) for other in parts] for one in parts]) + _RIDGE * np.eye(len(parts))
+    step: FloatArray = np.linalg.solve(hessian, gradient).astype(np.float64)
+    return step
+
+
+def _loss(at: FloatArray, parts: list[FloatArray], positive: npt.NDArray[np.bool_], counted: FloatArray) -> float:
+    log_odds = _sum(at, parts)
+    return float(np.sum(counted * np.logaddexp(0.0, np.where(positive, -log_odds, log_odds))) + _RIDGE * np.sum(at * at) / 2)
+
+
+def _sum(at: FloatArray, parts: list[FloatArray]) -> FloatArray:
+    total: FloatArray = at[0] * parts[0]
+    for coefficient, part in zip(at[1:], parts[1:], strict=True):
+        total = total + coefficient * part
+    return total

@@ -9,16 +9,20 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
+from propensity.challenge import Challenge, challenge_problems
 from propensity.contact_policy import ContactPolicy
 from propensity.errors import CampaignError
 from propensity.holdout import Holdout
 from propensity.outcome_rules import AbsentMeans, Contradictions, OutcomeRules
 from propensity.recipe import Lift, Recipe
+from propensity.retraining import ON_SCHEDULE, Retraining, retraining_problems
+from propensity.watch import DEFAULT_WATCH, Watch, watch_problems
+from propensity.zoo import QUICK_ZOO, Zoo, zoo_problems
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -243,7 +247,11 @@ class Campaign:
     test_share: float = 0.2
     unexpected_columns: Literal["ignore", "refuse"] = "ignore"
     retrain_cron: str = "0 3 5 * *"
+    retraining: Retraining = ON_SCHEDULE
     recipe: Recipe | None = None
+    watch: Watch = DEFAULT_WATCH
+    challenge: Challenge = field(default_factory=Challenge)
+    zoo: Zoo = QUICK_ZOO
     contact_policy: ContactPolicy | None = None
     holdout: Holdout | None = None
 
@@ -307,8 +315,12 @@ def _problems(c: Campaign) -> Iterator[str]:
         yield f"the id column {c.id_column!r} is also declared as a feature: an id says nothing about the customer"
     yield from _money_problems(c)
     yield from _bound_problems(c)
+    yield from watch_problems(c.watch, c.feature_names)
     yield from _policy_problems(c.policy)
     yield from _calendar_problems(c)
+    yield from challenge_problems(c.challenge)
+    yield from zoo_problems(c.zoo)
+    yield from retraining_problems(c.retraining, frozenset(f.name for f in c.numeric), frozenset(f.name for f in c.categorical))
     yield from _contact_problems(c)
     if c.recipe is not None:
         yield from _recipe_problems(c, c.recipe)

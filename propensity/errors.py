@@ -26,7 +26,8 @@
     │   ├── ModelLoading         asked for, and not there yet
     │   ├── ModelDamaged         digest, schema or canary scores do not match
     │   ├── LeakSuspected        better than honest data allows
-    │   └── PromotionConflict    somebody else promoted first
+    │   ├── PromotionConflict    somebody else promoted first
+    │   └── NothingToDecide      no model to go back to, or none that waits for approval
     ├── SettingsInvalid          an environment variable is missing or wrong
     ├── Overloaded               more requests wait than can be answered in time
     └── StoreError               S3, Postgres, MLflow, a program of the platform: the only branch worth retrying
@@ -263,6 +264,13 @@ class PromotionConflict(ModelError):
     """Another promotion of the same campaign won the race."""
 
     code = "promotion_conflict"
+    status = 409
+
+
+class NothingToDecide(ModelError):
+    """There is no model to go back to, or none that waits for approval."""
+
+    code = "nothing_to_decide"
     status = 409
 
 

@@ -1,17 +1,16 @@
 """The model package: XGBoost JSON and a manifest that says everything needed to score, explain and audit. Never pickle.
 
-A package is two objects. ``model.json`` is the booster; ``manifest.json`` holds its SHA-256, the encoding, the calibration, where it
-came from, and canary rows with the scores they had at training. The package digest is the SHA-256 of the manifest and is the model
-version that every prediction is logged with: whatever could change a score changes it.
+A package is two objects. ``model.json`` is the booster; ``manifest.json`` holds its SHA-256, the encoding, the linear member where there
+is one, the calibration, where it came from, and canary rows with the scores they had at training. The package digest is the SHA-256 of
+the manifest and is the model version that every prediction is logged with: whatever could change a score changes it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,73 +24,29 @@ from propensity.campaign import Campaign
 from propensity.engine import Engine
 from propensity.errors import ModelDamaged, NoLiveModel, NotFound
 from propensity.features import Encoding, Matrix
+from propensity.linear import LinearScorer
+from propensity.manifest import FORMAT, FORMAT_2, Manifest, Recalibration
 from propensity.ports import ObjectStore
 from propensity.schema import Table, check_rows
 
+__all__ = [
+    "CANARY_ROWS",
+    "FORMAT",
+    "Manifest",
+    "Model",
+    "SealedPackage",
+    "canary",
+    "categories_of",
+    "fetch_package",
+    "load_package",
+    "open_package",
+    "package_key",
+    "recalibrated",
+    "save_package",
+    "seal_package",
+]
 FloatArray = npt.NDArray[np.float64]
-FORMAT = 1
 CANARY_ROWS = 32
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a model package says of itself.
-
-    Attributes
-    ----------
-    categories : mapping of categorical feature to its values, as declared at training
-        ``ranks`` and the log go by position: another order would be another meaning.
-    ranks : mapping of categorical feature to rank per declared value
-    slope, offset : float
-        Calibration of the margin.
-    trained_months : (first, last) as YYYY-MM, or None where the data has no calendar
-        With ``snapshot_id`` this names the training rows, which are also the reference of drift.
-    canary : {"columns": {feature: values}, "scores": [...]}
-        Rows as they could be posted, and their exact scores.
-    """
-
-    format: int
-    campaign: str
-    declaration_digest: str
-    features: tuple[str, ...]
-    categories: Mapping[str, tuple[str | int, ...]]
-    ranks: Mapping[str, tuple[int, ...]]
-    slope: float
-    offset: float
-    params: Mapping[str, Any]
-    rounds: int
-    snapshot_id: str
-    split: str
-    trained_months: tuple[str, str] | None
-    trained_rows: int
-    metrics: Mapping[str, float]
-    code_version: str
-    model_sha256: str
-    canary: Mapping[str, Any]
-
-    def to_bytes(self) -> bytes:
-        """Canonical JSON: the same manifest is always the same bytes."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()
-
-    @staticmethod
-    def from_bytes(data: bytes) -> Manifest:
-        """Raises ModelDamaged where the bytes are not a manifest of this format."""
-        try:
-            raw = json.loads(data)
-            if raw["format"] != FORMAT:
-                raise ModelDamaged(f"the model package has format {raw['format']}; this version reads format {FORMAT}")
-            raw["features"] = tuple(raw["features"])
-            raw["categories"] = {name: tuple(values) for name, values in raw["categories"].items()}
-            raw["ranks"] = {name: tuple(ranks) for name, ranks in raw["ranks"].items()}
-            raw["trained_months"] = tuple(raw["trained_months"]) if raw["trained_months"] else None
-            manifest = Manifest(**raw)
-            canonical = manifest.to_bytes() == data
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-            raise ModelDamaged("the manifest of the model package cannot be read") from exc
-        if not canonical:
-            # The digest is taken over the canonical bytes: other bytes would be logged as another model than the one promoted.
-            raise ModelDamaged("the manifest of the model package is not written as this version writes it")
-        return manifest
 
 
 @dataclass(frozen=True)
@@ -122,8 +77,12 @@ class Model:
         return Calibration(self.manifest.slope, self.manifest.offset)
 
     @cached_property
+    def _linear(self) -> LinearScorer | None:
+        return _linear_scorer(self.manifest)
+
+    @cached_property
     def engine(self) -> Engine:
-        """What computes margins and contributions; ``engine.notes`` says where XGBoost does what flat trees could not."""
+        """What computes the booster's margins and contributions; ``engine.notes`` says where XGBoost does what flat trees could not."""
         return Engine(self.booster, self.model_json)
 
     def encode(self, table: Table) -> Matrix:
@@ -138,7 +97,17 @@ class Model:
         """The same for rows that are encoded already, as `encode` does it."""
         if not len(matrix):
             return np.empty(0)
-        return self._calibration.probability(self.engine.margin(matrix, threads))
+        return self._calibration.probability(self._margin(matrix, threads))
+
+    def log_odds(self, matrix: Matrix) -> FloatArray:
+        """Calibrated log-odds of encoded rows, shape (n,): the scores are their sigmoid."""
+        return self._calibration.log_odds(self._margin(matrix, 1))
+
+    def _margin(self, matrix: Matrix, threads: int) -> npt.NDArray[np.floating]:
+        if self._linear is None:
+            return self.engine.margin(matrix, threads)
+        trees = self.engine.margin(matrix, threads) if self.manifest.weight_trees else None
+        return _weighted(self.manifest, trees, self._linear.margin(matrix))
 
     def contributions(self, table: Table) -> FloatArray:
         """What each feature adds to the calibrated log-odds, shape (n, features + 1); the last column is the base value.
@@ -148,25 +117,33 @@ class Model:
         """
         if not len(table):
             return np.empty((0, len(self.manifest.features) + 1))
-        return self._calibrated(self.engine.contributions_by_xgboost(self.encode(table)))
+        matrix = self.encode(table)
+        return self._calibrated(matrix, self.engine.contributions_by_xgboost)
 
     def fast_contributions(self, matrix: Matrix) -> FloatArray:
         """As `contributions`, for encoded rows and from tables (propensity.shapley): equal up to XGBoost's float32 rounding."""
         if not len(matrix):
             return np.empty((0, len(self.manifest.features) + 1))
-        return self._calibrated(self.engine.contributions(matrix))
+        return self._calibrated(matrix, self.engine.contributions)
 
-    def _calibrated(self, contributions: FloatArray) -> FloatArray:
+    def _calibrated(self, matrix: Matrix, of_trees: Callable[[Matrix], FloatArray]) -> FloatArray:
+        if self._linear is None:
+            contributions = of_trees(matrix)
+        else:
+            trees = of_trees(matrix) if self.manifest.weight_trees else None
+            contributions = _weighted(self.manifest, trees, self._linear.contributions(matrix))
         scaled: FloatArray = contributions * self.manifest.slope
         scaled[:, -1] += self.manifest.offset
         return scaled
 
     def prepare(self) -> None:
         """Do now what the first score and the first explanation would else wait for."""
-        _ = self.engine.tables
+        _ = self._linear
+        if self.manifest.weight_trees:
+            _ = self.engine.tables
 
     def importance(self) -> dict[str, float]:
-        """Share of the total gain per feature, largest first; sums to one."""
+        """Share of the total gain of the trees' splits per feature, largest first; sums to one. Empty where no tree splits."""
         gains = self.booster.get_score(importance_type="total_gain")
         named = {self.manifest.features[int(key[1:])]: float(np.sum(gain)) for key, gain in gains.items()}
         whole = sum(named.values()) or 1.0
@@ -184,16 +161,21 @@ class SealedPackage:
 
     def canary_bytes(self) -> tuple[int, int, bytes]:
         """The encoded canary rows: how many, how many columns, and their values as little-endian float32. Raises ModelDamaged."""
-        table, _ = self._canary()
+        table, _ = self.canary_rows()
         with _canary_fits():
             matrix = Encoding(self.manifest.ranks).matrix(table)
         return (*matrix.shape, np.ascontiguousarray(matrix, dtype="<f4").tobytes())
 
     def check_margins(self, margins: bytes) -> None:
         """Raises ModelDamaged unless these margins, as little-endian float32, give the canary rows the scores they had at training."""
-        _, scores = self._canary()
+        table, scores = self.canary_rows()
         with _canary_fits():
-            got = Calibration(self.manifest.slope, self.manifest.offset).probability(np.frombuffer(margins, dtype="<f4"))
+            margin: npt.NDArray[np.floating] = np.frombuffer(margins, dtype="<f4")
+            linear = _linear_scorer(self.manifest)
+            if linear is not None:
+                of_linear = linear.margin(Encoding(self.manifest.ranks).matrix(table))
+                margin = _weighted(self.manifest, margin if self.manifest.weight_trees else None, of_linear)
+            got = Calibration(self.manifest.slope, self.manifest.offset).probability(margin)
         _check_scores(got, scores)
 
     def open(self, *, looked_at: bool = False) -> Model:
@@ -203,14 +185,15 @@ class SealedPackage:
         """
         load = read_booster if looked_at else load_booster
         model = Model(self.campaign, self.manifest, load(self.model_json), self.model_json)
-        table, scores = self._canary()
+        table, scores = self.canary_rows()
         with _canary_fits():
             model.engine.check(model.encode(table))
             got = model.score(table)
         _check_scores(got, scores)
         return model
 
-    def _canary(self) -> tuple[Table, FloatArray]:
+    def canary_rows(self) -> tuple[Table, FloatArray]:
+        """The canary rows and the scores they had at training. Raises ModelDamaged where they do not fit the declaration."""
         with _canary_fits():
             scores = np.array(self.manifest.canary["scores"], dtype=np.float64)
             columns: Mapping[str, Sequence[object]] = self.manifest.canary["columns"]
@@ -242,6 +225,59 @@ def seal_package(campaign: Campaign, manifest_bytes: bytes, model_json: bytes, d
 def open_package(campaign: Campaign, manifest_bytes: bytes, model_json: bytes, digest: str | None) -> Model:
     """Verify a package and make it ready: `seal_package`, then `SealedPackage.open`. Raises ModelDamaged."""
     return seal_package(campaign, manifest_bytes, model_json, digest).open()
+
+
+def recalibrated(model: Model, offset: float, *, rate: float, rows: int, first: str, last: str) -> Model:
+    """The same model with another offset, as a package of its own: nothing else that was trained changes.
+
+    Parameters
+    ----------
+    offset : float
+        Replaces the offset of the calibration, in log-odds.
+    rate, rows, first, last
+        Where it comes from: see `propensity.manifest.Recalibration`. The offset of the training is kept beside them, however often a
+        model is recalibrated.
+
+    Raises
+    ------
+    ValueError
+        A number or the span cannot be.
+    """
+    known = model.manifest.recalibration
+    base = model.manifest.offset if known is None else known.base_offset
+    recalibration = Recalibration(float(rate), int(rows), first, last, base)
+    problem = recalibration.problem() if np.isfinite(offset) else "the offset of a recalibration must be a finite number"
+    if problem is not None:
+        raise ValueError(problem)
+    manifest = replace(model.manifest, format=FORMAT_2, offset=float(offset), recalibration=recalibration)
+    changed = _sharing_engine(model, manifest)
+    table, _ = SealedPackage(model.campaign, manifest, model.model_json, "").canary_rows()
+    return _sharing_engine(model, replace(manifest, canary={**manifest.canary, "scores": changed.score(table).tolist()}))
+
+
+def _sharing_engine(model: Model, manifest: Manifest) -> Model:
+    """The engine does not know the manifest: what it has prepared serves on."""
+    changed = Model(model.campaign, manifest, model.booster, model.model_json)
+    changed.__dict__["engine"] = model.engine
+    return changed
+
+
+def _linear_scorer(manifest: Manifest) -> LinearScorer | None:
+    """Raises ModelDamaged where the ranks of the encoding are none."""
+    if manifest.linear is None:
+        return None
+    try:
+        return LinearScorer(manifest.linear, manifest.features, manifest.ranks)
+    except (ValueError, TypeError, KeyError) as exc:
+        raise ModelDamaged("the ranks of the model package do not fit its linear member") from exc
+
+
+def _weighted(manifest: Manifest, trees: npt.NDArray[np.floating] | None, linear: FloatArray) -> FloatArray:
+    """The members' sum, in this order for every path; a member without weight is left out."""
+    if trees is None:
+        return manifest.weight_linear * linear
+    summed: FloatArray = manifest.weight_trees * trees.astype(np.float64)
+    return summed + manifest.weight_linear * linear if manifest.weight_linear else summed
 
 
 def categories_of(campaign: Campaign) -> dict[str, tuple[str | int, ...]]:

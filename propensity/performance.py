@@ -71,11 +71,16 @@ def collect(requests: Iterable[LabelledRequest]) -> Known:
     return Known(predicted, contacts, told, np.concatenate(scores), np.concatenate(labels), np.concatenate(contact), by_model)
 
 
+def mature_edge(since: datetime, until: datetime, rules: OutcomeRules, now: datetime) -> datetime:
+    """The moment of [since, until] before which predictions are mature now."""
+    return min(max(rules.mature_until(now), since), until)
+
+
 def known_of(
     outcomes: OutcomeStore, campaign: str, since: datetime, until: datetime, rules: OutcomeRules, now: datetime
 ) -> tuple[Known, Known]:
     """What is known at that moment of the predictions made in [since, until): of the mature ones, and of the younger ones."""
-    edge = min(max(rules.mature_until(now), since), until)
+    edge = mature_edge(since, until, rules, now)
     mature = outcomes.requests(campaign, since, edge, rules=rules) if since < edge else ()
     # Of these, that nothing was told means nothing yet.
     young = outcomes.requests(campaign, edge, until) if edge < until else ()

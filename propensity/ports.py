@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,9 @@ class ObjectStore(Protocol):
 
     def pieces(self, key: str) -> Iterator[bytes]:
         """One object some megabytes at a time. Raises NotFound where there is none."""
+
+    def open_at(self, key: str, version: str | None = None) -> BinaryIO:
+        """One object, or one version of it, to be read at any place. Raises NotFound."""
 
     def put_file(self, key: str, path: Path) -> None:
         """Write or replace one object with the content of a file, which is not held in memory."""
@@ -251,7 +254,7 @@ class OutcomeStore(Protocol):
 
 @dataclass(frozen=True)
 class Promotion:
-    """One row of the promotion history. ``action``: promote, refuse or rollback."""
+    """One row of the promotion history. ``action``: promote, refuse or rollback; ``step`` says how it came about (propensity.promotion)."""
 
     campaign: str
     sequence: int
@@ -263,6 +266,7 @@ class Promotion:
     evidence: Json
     actor: str
     created_at: datetime | None = None
+    step: str = ""
 
 
 class PromotionLedger(Protocol):
@@ -270,6 +274,9 @@ class PromotionLedger(Protocol):
 
     def history(self, campaign: str) -> list[Promotion]:
         """Every row, oldest first."""
+
+    def page(self, campaign: str, before: int | None, limit: int) -> list[Promotion]:
+        """The newest rows, of those below the sequence number ``before`` where there is one, newest first; at most ``limit``."""
 
     def live(self, campaign: str) -> Promotion | None:
         """The row that put the live model live; None where nothing was promoted."""
@@ -283,7 +290,17 @@ class PromotionLedger(Protocol):
 
 @dataclass(frozen=True)
 class MonitorMetric:
-    """One number of a monitor run. Higher is worse unless the metric says otherwise; ``method`` says how it was computed."""
+    """One number of a monitor run. Higher is worse unless the metric says otherwise; ``method`` says how it was computed.
+
+    Attributes
+    ----------
+    low, high : float or None
+        The interval in which the number lies (95 %, or as ``method`` says), where it is an estimate.
+    rows : float or None
+        Rows that it rests on; of a chance, the effective rows.
+    group : str or None
+        The group of ``column`` that it is about; None: all rows.
+    """
 
     column: str | None
     metric: str
@@ -292,11 +309,19 @@ class MonitorMetric:
     warn: float | None
     alert: float | None
     verdict: str
+    low: float | None = None
+    high: float | None = None
+    rows: float | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True)
 class MonitorRun:
-    """What was compared with what, and the verdict: ``no_data``, ``stable``, ``warning`` or ``drift``."""
+    """What was compared with what, and the verdict: ``no_data``, ``stable``, ``warning`` or ``drift``.
+
+    ``alarm`` says whether somebody is to be called: ``no_data``, ``too_little_data``, ``quiet``, ``watch`` or ``alarm``; None where the run
+    raises no alarms.
+    """
 
     run_id: str
     campaign: str
@@ -311,6 +336,27 @@ class MonitorRun:
     report_key: str | None
     metrics: Sequence[MonitorMetric]
     created_at: datetime | None = None
+    alarm: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LoggedRows:
+    """Predictions of many requests at once: texts and ``sizes`` per request, arrays per prediction, in order.
+
+    ``received``, ``refused`` and ``unreadable`` (predictions with another number of features) are those of the whole page.
+    """
+
+    request_ids: Sequence[str]
+    received_at: Sequence[datetime]
+    model_digests: Sequence[str]
+    declaration_digests: Sequence[str]
+    sizes: npt.NDArray[np.int64]
+    features: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float64]
+    contact: npt.NDArray[np.bool_]
+    received: int
+    refused: int
+    unreadable: int
 
 
 class MonitorStore(Protocol):
@@ -364,7 +410,7 @@ class ModelRegistry(Protocol):
 
 
 class ApiKeyStore(Protocol):
-    """Append-only record of API keys and their revocations. Only the tables' owner may write it."""
+    """Append-only record of API keys and their revocations. Only the tables' owner may write it, and an operator with his key at hand."""
 
     def known(self) -> KnownKeys:
         """Every key, those that ended included."""
@@ -380,3 +426,72 @@ class ApiKeyStore(Protocol):
 
     def revoke(self, key_id: str, *, reason: str, by: str) -> ApiKey:
         """Revoke a key now and return it as it then is. Raises NotFound."""
+
+    def add_by(self, operator_key: str, new: NewKey) -> ApiKey:
+        """Store a key in the name of the operator whose key (its whole text) that is. Raises Forbidden where it is none that is good."""
+
+    def revoke_by(self, operator_key: str, key_id: str, *, reason: str) -> ApiKey:
+        """Revoke a key now, likewise. Raises NotFound, Forbidden."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a statement gave: names of its columns, and its rows."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a statement gave nothing, in a sentence for people."""
+
+    why: str
+
+
+class PanelReader(Protocol):
+    """Reads the views that panels are made of."""
+
+    def read(self, statements: Sequence[str]) -> list[Answer | Failure]:
+        """The answer to each statement, in order; one that takes too long fails alone."""
+
+
+@dataclass(frozen=True)
+class ServiceTraffic:
+    """Requests that a process answered: kind of address, first digit of the status, how many, their seconds together, and how many
+    by duration.
+    """
+
+    kind: str
+    status: int
+    requests: int
+    seconds: float
+    slower_than: Sequence[int]
+
+
+@dataclass(frozen=True)
+class ServiceSample:
+    """A process as it is, and what it spent and committed since the last sample. ``started_at`` in seconds since 1970."""
+
+    started_at: float
+    resident_bytes: int
+    cpu_seconds: float
+    waiting: int
+    commits: int
+    commit_seconds: float
+
+
+class PanelKeeper(Protocol):
+    """Keeps panels filled, and cheap on a long log."""
+
+    def add(self, process: str, traffic: Sequence[ServiceTraffic], sample: ServiceSample) -> None:
+        """Write what a process counted."""
+
+    def count_ahead(self) -> bool:
+        """Count a part of what is not counted yet; whether more is left."""
+
+    def recount(self) -> bool:
+        """Go back to what is not as counted; whether there was any."""
+
+    def forget(self) -> None:
+        """Drop what is too old to be shown."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from propensity.campaign import Campaign, Gate
-from propensity.errors import Malformed, ModelError, NoLiveModel, NotFound
-from propensity.ports import Promotion, PromotionLedger
+from propensity.errors import Malformed, NoLiveModel, NotFound, NothingToDecide
+from propensity.ports import Promotion
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
@@ -24,6 +24,7 @@ class GateResult:
     metric: str
     passed: bool
     reason: str
+    relative: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Judgement:
 
     promote: bool
     gates: tuple[GateResult, ...]
+
+    @property
+    def failed_absolute(self) -> list[str]:
+        """Metrics that broke a bound of their own, whatever is live."""
+        return [gate.metric for gate in self.gates if not gate.passed and not gate.relative]
 
     @property
     def reasons(self) -> list[str]:
@@ -56,31 +62,56 @@ def _apply(gate: Gate, challenger: Mapping[str, float], champion: Mapping[str, f
         results.append(GateResult(name, bool(value <= gate.at_most), f"{name} {value:.4f}, at most {gate.at_most:g} allowed"))
     if gate.versus_champion is not None:
         if champion is None:
-            results.append(GateResult(name, True, f"{name} {value:.4f}, no live model to compare with"))
+            results.append(GateResult(name, True, f"{name} {value:.4f}, no live model to compare with", True))
         else:
             live = champion.get(name, float("nan"))
             text = f"{name} {value:.4f} against {live:.4f} of the live model, a difference of at least {gate.versus_champion:g} needed"
-            results.append(GateResult(name, bool(value - live >= gate.versus_champion), text))
+            results.append(GateResult(name, bool(value - live >= gate.versus_champion), text, True))
     return results
 
 
-def previous(ledger: PromotionLedger, campaign: str) -> Promotion:
-    """The promotion to which a rollback returns: the model that was live before the present one.
+def live_in(history: Sequence[Promotion]) -> Promotion | None:
+    """The row of a history, oldest first, by which the live model is live; None where none was promoted."""
+    return next((row for row in reversed(history) if row.action in ("promote", "rollback")), None)
+
+
+def is_recalibration(row: Promotion) -> bool:
+    """Whether a promotion gave the live model another level and nothing else: the same model, as far as decisions go."""
+    return row.action == "promote" and row.replaces is not None and row.evidence.get("recalibrates") == row.replaces
+
+
+def line_of(history: Sequence[Promotion]) -> list[Promotion]:
+    """The rows of the live model, newest first: its recalibrations, and last the decision by which it went live. Empty: none is live."""
+    found: list[Promotion] = []
+    for row in reversed(history):
+        if row.action in ("promote", "rollback"):
+            found.append(row)
+            if not is_recalibration(row):
+                break
+    return found
+
+
+def previous(history: Sequence[Promotion], campaign: str) -> Promotion:
+    """The promotion to which a rollback returns, in a campaign's history: the model that was live before the present one.
 
     A rollback undoes a promotion, so that a second rollback goes one further back instead of to and fro.
-    Raises NoLiveModel where nothing is live, ModelError where the present model is the first.
+    Raises NoLiveModel where nothing is live, NothingToDecide where the present model is the first.
     """
     standing: list[Promotion] = []
-    for row in ledger.history(campaign):
-        # The live model promoted once more is no step that could be taken back.
-        if row.action == "promote" and not (standing and standing[-1].model_digest == row.model_digest):
+    for row in history:
+        # The live model promoted once more, or recalibrated, is no step that could be taken back.
+        if standing and is_recalibration(row):
+            standing[-1] = row
+        elif row.action == "promote" and not (standing and standing[-1].model_digest == row.model_digest):
             standing.append(row)
         elif row.action == "rollback" and len(standing) > 1:
             standing.pop()
     if not standing:
         raise NoLiveModel(f"campaign {campaign!r} has no live model to roll back from")
     if len(standing) == 1:
-        raise ModelError(f"campaign {campaign!r}: the live model {standing[0].model_version} is the first; there is none to go back to")
+        raise NothingToDecide(
+            f"campaign {campaign!r}: the live model {standing[0].model_version} is the first; there is none to go back to"
+        )
     return standing[-2]
 
 
@@ -98,7 +129,7 @@ def aliases(history: Sequence[Promotion], live_digest: str | None) -> dict[str, 
     """The decision that each alias stands for, where there is one.
 
     ``champion`` is the model of ``live_digest``; ``previous`` the one that it replaced; ``challenger`` that of the newest decision,
-    for or against, on another model than the live one.
+    for or against, on another model than the live one. Recalibrations of the live model are that model.
     """
     found: dict[str, Promotion] = {}
     standing = [row for row in history if row.action != "refuse"]
@@ -106,10 +137,11 @@ def aliases(history: Sequence[Promotion], live_digest: str | None) -> dict[str, 
         standing.pop()
     if standing:
         found[CHAMPION] = standing[-1]
-    before = [row for row in standing if row.model_digest != live_digest]
+    line = {live_digest, *(row.model_digest for row in line_of(standing))}
+    before = [row for row in standing if row.model_digest not in line]
     if before:
         found[PREVIOUS] = before[-1]
-    others = [row for row in history if row.model_digest != live_digest]
+    others = [row for row in history if row.model_digest not in line]
     if others:
         found[CHALLENGER] = others[-1]
     return found

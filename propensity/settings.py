@@ -42,10 +42,28 @@ class Settings(BaseSettings):
         Requests per second that a key is good for where it has no rate of its own; twice as many at once. Counted by each process.
     reload_s : float
         Seconds between two looks for a new live model, and for new and revoked keys.
+    session_secret : SecretStr
+        Signs the cookies of people who are signed in to the pages: 32 characters at least, the same in every process that serves. Empty: a
+        secret of the process' own, so that a restart signs everybody out.
     otlp_endpoint : str
         Base address of an OpenTelemetry collector that takes OTLP over HTTP, ``http://127.0.0.1:4318``; empty for no traces.
-    alerts_topic_arn : str
-        SNS topic that monitoring tells of drift and of a model that does worse; empty: it is told in the log and the tables alone.
+    alerts_topic_arn, alerts_webhook_url, alerts_slack_url, alerts_smtp_url : str or SecretStr
+        Where alerts are told, each on its own (docs/alerts.md): an SNS topic, any address that takes JSON, an incoming webhook as Slack's,
+        a mail server. Empty ones are no channel; without any, alerts are kept in the tables and the log alone.
+    alerts_webhook_secret : SecretStr or None
+        Signs what the webhook is sent.
+    alerts_mail_from, alerts_mail_to : str
+        Sender and receivers of letters, the latter separated by commas.
+    alerts_repeat_h : float
+        Hours after which an open alert that nobody acknowledged is told again; 0 for never.
+    alerts_base_url, alerts_runbook_url : str
+        Where people reach the scoring service and the runbook: the heads of links in messages.
+    checks_every_s : float
+        Seconds between two checks of the flows.
+    prefect_database_url : SecretStr or None
+        Database of the Prefect server, for the job that removes its old events.
+    prefect_events_days, prefect_logs_days : int
+        How long Prefect's events and logs are kept.
     holdout_keys : SecretStr
         Secrets of control groups by name, a JSON object: ``{"spring-2026": "..."}``. The same on every machine, and never changed under
         its name: the control group would be another.
@@ -69,8 +87,22 @@ class Settings(BaseSettings):
     api_threads: int = 4
     api_rate_per_s: float = Field(default=1000.0, gt=0, le=1e6)
     reload_s: float = 1.0
+    session_secret: SecretStr = SecretStr("")
     otlp_endpoint: str = ""
     alerts_topic_arn: str = ""
+    alerts_webhook_url: SecretStr | None = None
+    alerts_webhook_secret: SecretStr | None = None
+    alerts_slack_url: SecretStr | None = None
+    alerts_smtp_url: SecretStr | None = None
+    alerts_mail_from: str = ""
+    alerts_mail_to: str = ""
+    alerts_repeat_h: float = Field(default=24.0, ge=0, le=10_000)
+    alerts_base_url: str = ""
+    alerts_runbook_url: str = "docs/runbook.md"
+    checks_every_s: float = Field(default=60.0, gt=0, le=86_400)
+    prefect_database_url: SecretStr | None = None
+    prefect_events_days: int = Field(default=7, ge=1, le=3_650)
+    prefect_logs_days: int = Field(default=30, ge=1, le=3_650)
     holdout_keys: SecretStr = SecretStr("")
 
     @property

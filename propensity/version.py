@@ -14,10 +14,20 @@ _SCORING_SOURCES = (
     "training.py",
     "calibration.py",
     "splitting.py",
+    "linear.py",
+    "manifest.py",
     "model.py",
     "campaign.py",
     "engine.py",
     "trees.py",
+    "contest.py",
+    "comparison.py",
+    "calibrators.py",
+    "search.py",
+    "families/boosted.py",
+    "families/lightgbm_trees.py",
+    "families/logistic.py",
+    "families/treatments.py",
 )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,16 @@ import pytest
 from propensity import training
 from propensity.campaign import Campaign, Categorical, Dates, Economics, Label, Numeric
 from propensity.errors import NotFound, RowIssue
-from propensity.ingest import date_name, id_name, sort_columns, with_derived_ids
-from propensity.model import Model
+from propensity.id_columns import date_name, id_name
+from propensity.ingest import sort_columns, with_derived_ids
+from propensity.linear import CategoricalTerm, Linear, NumericTerm
+from propensity.manifest import FORMAT_2
+from propensity.model import Model, canary
 from propensity.raw import RawData
 from propensity.schema import Table, check_rows
 from propensity.snapshot import Manifest, SnapshotData
 from propensity.training import Training
+from propensity.zoo import Zoo
 
 Columns = dict[str, list[Any]]
 Labels = npt.NDArray[np.bool_]
@@ -44,6 +49,8 @@ def tiny_campaign(**changes: Any) -> Campaign:
         ),
         excluded=(("duration", "known only once the call is over"),),
         economics=Economics(contact_cost=Decimal("5"), conversion_value=Decimal("20"), currency="EUR"),
+        # Trees, so that their tests have some: of these rows a straight line knows more.
+        zoo=Zoo(candidates=("xgboost",)),
     )
     return replace(declared, **changes)
 
@@ -174,6 +181,9 @@ class MemoryStore:
     def pieces(self, key: str) -> Iterator[bytes]:
         yield self.get(key)
 
+    def open_at(self, key: str, version: str | None = None) -> BinaryIO:
+        return BytesIO(self.get(key if version is None else f"{key}?version={version}"))
+
     def put_file(self, key: str, path: Path) -> None:
         self.put(key, path.read_bytes())
 
@@ -185,3 +195,27 @@ class MemoryStore:
 
     def uri(self, key: str) -> str:
         return f"memory:///{key}"
+
+
+def tiny_linear(seed: int = 0) -> Linear:
+    """A linear member of the tiny campaign with drawn coefficients."""
+    rng = np.random.default_rng(seed)
+    numeric = {
+        "age": NumericTerm(18.0, 100.0, 47.3, 21.7, float(rng.normal()), 0.0, 0.01),
+        "income": NumericTerm(50.0, 80_000.0, 45_000.0, 26_000.1, float(rng.normal()), float(rng.normal()), 0.07),
+        "rate": NumericTerm(-3.0, 3.0, 0.02, 0.97, 0.9, 0.0, -0.003),
+    }
+    categorical = {
+        "job": CategoricalTerm(tuple(rng.normal(size=4).tolist()), 0.0, 0.11),
+        "region": CategoricalTerm(tuple(rng.normal(size=3).tolist()), float(rng.normal()), -0.2),
+    }
+    return Linear(-0.7, numeric, categorical)
+
+
+def with_linear(model: Model, weight_trees: float = 0.55, weight_linear: float = 0.45, **changes: Any) -> Model:
+    """The same trees with a linear member beside them, as a package that opens."""
+    members: dict[str, Any] = {"linear": tiny_linear(), "weight_trees": weight_trees, "weight_linear": weight_linear} | changes
+    manifest = replace(model.manifest, format=FORMAT_2, families=("xgboost", "logistic"), **members)
+    made = replace(model, manifest=manifest)
+    scored = made.score(tiny_table(60, seed=99))
+    return replace(model, manifest=replace(manifest, canary=canary(tiny_table(60, seed=99), scored)))

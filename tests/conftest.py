@@ -16,6 +16,10 @@ from local.postgres_binaries import find_binaries
 from local.postgres_urls import DatabaseUrls
 from propensity.errors import SettingsInvalid
 
+# Whole platforms, real faults and measurements: beside others they would say something about these.
+ALONE = frozenset({"benchmarks", "e2e", "faults", "rehearse", "replay"})
+OPTIONAL = ("PROPENSITY_DATA_DIR", "PROPENSITY_SPARK_PYTHON")
+
 
 def pytest_report_header() -> list[str]:
     try:
@@ -25,16 +29,23 @@ def pytest_report_header() -> list[str]:
     return [f"postgres: {postgres}", f"data: {os.environ.get('PROPENSITY_DATA_DIR', 'PROPENSITY_DATA_DIR is not set: no real data')}"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark ``alone`` by folder."""
+    for item in items:
+        if ALONE.intersection(item.path.relative_to(Path(__file__).parent).parts[:1]):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where PROPENSITY_REQUIRE_SERVICES is 1, as in continuous integration, a skip is a failure: an absent service proves nothing.
 
-    The public data files are no service: a machine may do without them.
+    The public data files are no service, and Spark is half a gigabyte for one test: a machine may do without them.
     """
     report = yield
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
     required = os.environ.get("PROPENSITY_REQUIRE_SERVICES") == "1"
-    if required and report.skipped and not hasattr(report, "wasxfail") and "PROPENSITY_DATA_DIR" not in reason:
+    if required and report.skipped and not hasattr(report, "wasxfail") and not any(name in reason for name in OPTIONAL):
         report.outcome = "failed"
         report.longrepr = f"PROPENSITY_REQUIRE_SERVICES is set, and this test did not run: {reason}"
     return report

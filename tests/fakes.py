@@ -6,15 +6,18 @@ import threading
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from propensity.access import ApiKey, KnownKeys, NewKey
+from propensity.access import ApiKey, KnownKeys, NewKey, Role, parse_key
 from propensity.adapters.outcome_reading import labelled
 from propensity.errors import (
     DatabaseUnavailable,
     DataError,
+    Forbidden,
     IdempotencyMismatch,
     NotFound,
     ObjectStoreUnavailable,
@@ -25,7 +28,9 @@ from propensity.outcome_rules import OutcomeRules
 from propensity.outcomes import UNMATCHED, History, counted, judge, recorded
 from propensity.ports import (
     RULES,
+    Answer,
     Cohort,
+    Failure,
     Json,
     LabelledPrediction,
     LabelledRequest,
@@ -76,6 +81,9 @@ class FakeObjectStore:
 
     def pieces(self, key: str) -> Iterator[bytes]:
         yield self.get(key)
+
+    def open_at(self, key: str, version: str | None = None) -> BinaryIO:
+        return BytesIO(self.get(key if version is None else f"{key}?version={version}"))
 
     def put_file(self, key: str, path: Path) -> None:
         self.put(key, path.read_bytes())
@@ -246,6 +254,10 @@ class FakePromotionLedger:
         self.database.ping()
         return [row for row in self.rows if row.campaign == campaign]
 
+    def page(self, campaign: str, before: int | None, limit: int) -> list[Promotion]:
+        rows = [row for row in self.history(campaign) if before is None or row.sequence < before]
+        return rows[::-1][:limit]
+
     def live(self, campaign: str) -> Promotion | None:
         standing = [row for row in self.history(campaign) if row.action in ("promote", "rollback")]
         return standing[-1] if standing else None
@@ -291,6 +303,25 @@ class FakeApiKeyStore:
 
     def revoke(self, key_id: str, *, reason: str, by: str) -> ApiKey:
         return self._end(key_id, 0.0, f"{reason} ({by})")
+
+    def add_by(self, operator_key: str, new: NewKey) -> ApiKey:
+        return self.add(replace(new, created_by=self._operator(operator_key)))
+
+    def revoke_by(self, operator_key: str, key_id: str, *, reason: str) -> ApiKey:
+        return self.revoke(key_id, reason=reason, by=self._operator(operator_key))
+
+    def _operator(self, text: str) -> str:
+        parsed = parse_key(text)
+        found = self.keys.get(parsed[0]) if parsed else None
+        if (
+            parsed is None
+            or found is None
+            or not found.holds(parsed[1])
+            or found.role != Role.OPERATOR
+            or not found.accepted(self.database.now)
+        ):
+            raise Forbidden("that is not the key of an operator, or it has ended")
+        return found.name
 
     def _one(self, key_id: str) -> ApiKey:
         self.database.ping()
@@ -370,3 +401,17 @@ class FakeModelRegistry:
     def _ask(self) -> None:
         if self.down:
             raise RegistryUnavailable("MLflow did not answer")
+
+
+class FakePanels:
+    """`propensity.ports.PanelReader`: every statement gives ``rows``, none unless a test says otherwise."""
+
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+        self.asked: list[str] = []
+        self.rows: list[tuple[Any, ...]] = []
+
+    def read(self, statements: Sequence[str]) -> list[Answer | Failure]:
+        self._database.ping()
+        self.asked += statements
+        return [Answer((), self.rows) for _ in statements]

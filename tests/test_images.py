@@ -75,6 +75,7 @@ from propensity.adapters.object_store import FolderStore
 from propensity.campaigns import campaign
 from tests.fake_gate import FakeErasureStore, FakeSuppressionStore, GatedLog, fake_gate
 from tests.fakes import FakeApiKeyStore, FakeDatabase, FakeOutcomeStore, FakePromotionLedger
+from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 from propensity.ports import Promotion
 
 declared = campaign("term-deposit")
@@ -91,7 +92,8 @@ text, new = new_key("tester", Role.OPERATOR, by="tester")
 store.add(new)
 keys = ApiKeys(store, rate_per_s=1000.0)
 keys.refresh()
-app = create_app(Services({{declared.name: declared}}, models, log, FakeOutcomeStore(log), database, keys, gate))
+alerts = FakeAlertStore(database), FakeHeartbeatStore(database)
+app = create_app(Services({{declared.name: declared}}, models, log, FakeOutcomeStore(log), database, keys, *alerts, gate))
 client = app.test_client()
 client.environ_base["HTTP_AUTHORIZATION"] = "Bearer " + text
 reply = client.post("/v1/campaigns/term-deposit/predictions", json=body)

@@ -16,6 +16,7 @@ SCHEMA = "application/schema+json"
 PROBLEM = "application/problem+json"
 TEXT_TYPE = "text/plain"
 HTML = "text/html"
+FORM = "application/x-www-form-urlencoded"
 
 NUMBER: Json = {"type": "number"}
 TEXT: Json = {"type": "string"}

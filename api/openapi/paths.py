@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from api.openapi import examples, gate
-from api.openapi.parts import CSV, HTML, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
+from api.openapi.lists import list_paths
+from api.openapi.operating import operating_paths
+from api.openapi.operation import operation
+from api.openapi.pages import html, page_paths
+from api.openapi.parts import CSV, JSON, NDJSON, SCHEMA, TEXT, TEXT_TYPE, Json, ref, said
+from api.openapi.promotions import decision_body, page_parameters
 from api.openapi.requests import REPLY_FORMATS, model_parameter, outcomes_body, prediction_parameters, predictions_body
-from api.openapi.responses import done, refusals
-from api.openapi.roles import ROLES, roles_for
+from api.openapi.responses import done
 from api.openapi.schemas import PREDICTION_ID
 from propensity.campaign import Campaign
 
 TAGS = {
     "Scoring": "Post customers, get back whom to contact; report later what happened.",
     "Campaigns": "What can be posted, what it is worth, which model answers.",
+    "Promotions": "Who or what put which model live, and what an operator decides about it.",
     "Records": "What was asked and answered, and why.",
     "Contact": "Whom nobody may contact, whom to forget, and what contacting brought.",
     "Operation": "Health, metrics and this description.",
+    "Pages": "For people in a browser, who sign in with their key; refusals are pages there.",
 }
 CONTRADICTIONS = {
     "first": "the first that came counts",
@@ -39,7 +44,17 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
     for name, campaign in campaigns.items():
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
         found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
-    return {**found, **_campaign_paths(list(campaigns)), **_record_paths(), **gate.paths(_operation, list(campaigns)), **_operation_paths()}
+    names = list(campaigns)
+    by_kind = (
+        _campaign_paths(names),
+        _promotion_paths(names),
+        list_paths(names),
+        _record_paths(),
+        gate.paths(operation, names),
+        operating_paths(),
+    )
+    rest = (gate.paths(operation, names), _operation_paths(), page_paths(campaigns))
+    return {**found, **{path: told for part in (*by_kind, *rest) for path, told in part.items()}}
 
 
 def _post_predictions(name: str, campaign: Campaign) -> Json:
@@ -55,7 +70,7 @@ def _post_predictions(name: str, campaign: Campaign) -> Json:
         CSV: {"schema": said(CSV_TOLD, TEXT)},
         **{kind: {"schema": said(TABLE_TOLD, {"contentMediaType": kind})} for kind in REPLY_FORMATS[3:]},
     }
-    return _operation(
+    return operation(
         ("POST", "/v1/campaigns/{campaign}/predictions"),
         f"predict-{name}",
         "Scoring",
@@ -72,7 +87,7 @@ def _post_predictions(name: str, campaign: Campaign) -> Json:
 def _post_outcomes(name: str, campaign: Campaign) -> Json:
     label = campaign.label
     reply = {JSON: {"schema": ref("OutcomeCounts"), "example": examples.outcome_counts(campaign)}}
-    return _operation(
+    return operation(
         ("POST", "/v1/campaigns/{campaign}/outcomes"),
         f"outcomes-{name}",
         "Scoring",
@@ -91,7 +106,7 @@ def _get_outcomes(name: str, campaign: Campaign) -> Json:
         ("since", "the first day, UTC; 90 days with the last one where none is named"),
         ("until", "the last day, UTC; today where none is named"),
     )
-    return _operation(
+    return operation(
         ("GET", "/v1/campaigns/{campaign}/outcomes"),
         f"outcome-summary-{name}",
         "Scoring",
@@ -107,8 +122,57 @@ def _get_outcomes(name: str, campaign: Campaign) -> Json:
     )
 
 
+def _promotion_paths(names: list[str]) -> Json:
+    posts = (
+        (
+            "promotion",
+            "Put a known model live",
+            "One that was refused, rejected or taken back needs `override`. A damaged package is refused.",
+        ),
+        (
+            "rollback",
+            "Put the model before back",
+            "Never to a damaged package. Send `live`, so that a repeated request takes nothing more back.",
+        ),
+        ("approval", "Approve or reject what waits", "A model that waits since before another went live is refused: judge it again."),
+    )
+    errors = (400, 404, 409, 413, 415, 422, 503)
+    found: Json = {
+        f"/v1/campaigns/{{campaign}}/{kind}s": {
+            "post": operation(
+                ("POST", f"/v1/campaigns/{{campaign}}/{kind}s"),
+                f"post{kind.capitalize()}",
+                "Promotions",
+                summary,
+                f"{told} Of several decisions at once exactly one is recorded, the others are told 409. Scoring follows within a second.",
+                {"200": done("Recorded", {JSON: {"schema": ref("Decided")}})},
+                errors,
+                parameters=[_chosen(names)],
+                requestBody=decision_body(kind),
+            )
+        }
+        for kind, summary, told in posts
+    }
+    listed = operation(
+        ("GET", "/v1/campaigns/{campaign}/promotions"),
+        "listPromotions",
+        "Promotions",
+        "The history of decisions",
+        "The newest first, each with its reasons and evidence; what waits for approval; what is live.",
+        {"200": done("The history", {JSON: {"schema": ref("Promotions")}})},
+        (400, 404, 503),
+        parameters=[_chosen(names), *page_parameters()],
+    )
+    found["/v1/campaigns/{campaign}/promotions"]["get"] = listed
+    return found
+
+
+def _chosen(names: list[str]) -> Json:
+    return {"name": "campaign", "in": "path", "required": True, "description": "a campaign's name", "schema": {"enum": names}}
+
+
 def _campaign_paths(names: list[str]) -> Json:
-    chosen = {"name": "campaign", "in": "path", "required": True, "description": "a campaign's name", "schema": {"enum": names}}
+    chosen = _chosen(names)
     # path, operationId, summary, description, format, schema, refusals
     rows: list[tuple[str, str, str, str, str, str, tuple[int, ...]]] = [
         ("", "listCampaigns", "Every campaign", "With its live model and links.", JSON, "Campaigns", ()),
@@ -119,7 +183,7 @@ def _campaign_paths(names: list[str]) -> Json:
     ]
     return {
         f"/v1/campaigns{path}": {
-            "get": _operation(
+            "get": operation(
                 ("GET", f"/v1/campaigns{path}"),
                 operation_id,
                 "Campaigns",
@@ -138,7 +202,7 @@ def _record_paths() -> Json:
     wanted = {"name": "id", "in": "path", "required": True, "description": "a `prediction_id` of a reply", "schema": PREDICTION_ID}
     return {
         "/v1/predictions/{id}": {
-            "get": _operation(
+            "get": operation(
                 ("GET", "/v1/predictions/{id}"),
                 "getPrediction",
                 "Records",
@@ -188,31 +252,10 @@ def _operation_paths() -> Json:
             "OpenAPI 3.1.",
             {"200": done("This description", {JSON: {"schema": ref("Document")}})},
         ),
-        "/docs": ("docs", "This description as a page", "Requests can be tried there.", {"200": _page("The page")}),
-        "/": ("index", "Front page", "Campaigns and their live models, for people.", {"200": _page("The page")}),
+        "/docs": ("docs", "This description as a page", "Requests can be tried there.", {"200": html("The page")}),
+        "/": ("index", "Front page", "Campaigns and their live models, for people.", {"200": html("The page")}),
     }
     return {
-        path: {"get": _operation(("GET", path), operation_id, "Operation", summary, description, replies, ())}
+        path: {"get": operation(("GET", path), operation_id, "Operation", summary, description, replies, ())}
         for path, (operation_id, summary, description, replies) in found.items()
-    }
-
-
-def _page(description: str) -> Json:
-    return done(description, {HTML: {"schema": TEXT}})
-
-
-def _operation(
-    access: tuple[str, str], operation_id: str, tag: str, summary: str, description: str, replies: Json, errors: Iterable[int], **more: Any
-) -> Json:
-    roles = roles_for(*access)
-    with_key = set() if roles is None else {401, 429, 503} if set(roles) == set(ROLES) else {401, 403, 429, 503}
-    return {
-        "operationId": operation_id,
-        "tags": [tag],
-        "summary": summary,
-        "description": description,
-        "security": [] if roles is None else [{"key": []}],
-        **({} if roles is None else {"x-roles": list(roles)}),
-        **more,
-        "responses": {**replies, **refusals({*errors, *with_key})},
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from api.codes import STATUSES, every_code
-from api.openapi.parts import COUNT, PROBLEM, TEXT, UUID_PATTERN, Json, array, open_codes, record, ref, said
+from api.openapi.parts import COUNT, HTML, PROBLEM, TEXT, UUID_PATTERN, Json, array, open_codes, record, ref, said
 
 # Refusals that say when to come back.
 WITH_RETRY = (429, 503)
@@ -21,6 +21,7 @@ def headers() -> Json:
         "Retry-After": _header("Whole seconds to wait before the next try.", {"type": "integer", "minimum": 1}, required=True),
         "Idempotent-Replay": _header("`true` where this is the stored reply to an earlier request with the same key.", {"const": "true"}),
         "WWW-Authenticate": _header("How to send a key.", TEXT),
+        "Location": _header("Where to go on.", TEXT, required=True),
     }
 
 
@@ -41,6 +42,12 @@ def done(description: str, content: Json, *more_headers: str) -> Json:
 def refusals(statuses: Iterable[int]) -> Json:
     """References to the refusals with these statuses."""
     return {str(status): {"$ref": f"#/components/responses/{name_of(status)}"} for status in sorted(statuses)}
+
+
+def as_pages(replies: Json) -> Json:
+    """The replies of an address that answers a browser with pages: a refusal is one where the caller takes HTML."""
+    told = {status: _refusal(int(status)) if "$ref" in reply else reply for status, reply in replies.items()}
+    return {status: {**reply, "content": {**reply["content"], HTML: {"schema": TEXT}}} for status, reply in told.items()}
 
 
 def name_of(status: int) -> str:

@@ -9,6 +9,8 @@ import msgspec
 
 from api.codes import ROW_CODES
 from api.openapi import gate
+from api.openapi.lists import list_schemas
+from api.openapi.operating import operating_schemas
 from api.openapi.outcomes import outcome_counts, outcome_rules, outcome_summary
 from api.openapi.parts import (
     COUNT,
@@ -28,6 +30,7 @@ from api.openapi.parts import (
     ref,
     said,
 )
+from api.openapi.promotions import promotion_schemas
 from api.openapi.responses import problem_schema
 from api.openapi.roles import ROLES
 from propensity.campaign import POLICY_VALUES, PolicyKind
@@ -54,6 +57,7 @@ MONTHS: Json = said("first and last month, YYYY-MM", {"type": ["array", "null"],
 def schemas() -> Json:
     """Every schema that does not depend on a campaign."""
     return {
+        **operating_schemas(),
         "Policy": policy(),
         "PolicyUsed": record(
             {"kind": TEXT, "value": NUMBER},
@@ -62,6 +66,7 @@ def schemas() -> Json:
         ),
         "Caller": record({"key_id": KEY_ID, "name": TEXT, "role": one_of_texts(*ROLES)}, description="Whose key came with the request."),
         "Model": record({"version": VERSION, "digest": DIGEST}, description="Which model answered."),
+        **list_schemas(),
         "Prediction": record(_prediction(), optional=("reasons", *gate.BY_ROW)),
         "Reason": record(_reason()),
         "PredictionColumns": record(
@@ -82,7 +87,8 @@ def schemas() -> Json:
         "LiveModel": _live_model(),
         "ModelInFull": _model_in_full(),
         "Models": record({"campaign": TEXT, "models": array(_choice())}),
-        "Manifest": _manifest(),
+        **_manifest(),
+        **promotion_schemas(),
         "PredictionRecord": _prediction_record(),
         "RowSchema": _row_schema(),
         "Liveness": record({"status": {"const": "live"}}),
@@ -258,7 +264,7 @@ def _model_in_full() -> Json:
             "model": said("the one that was asked for", ref("LiveModel")),
             "live": said("the one that answers where a request names none", nullable(ref("LiveModel"))),
             "manifest": said("of the one that was asked for", ref("Manifest")),
-            "importance": mapping(SCORE, "share of the total gain per feature, largest first; sums to one"),
+            "importance": mapping(SCORE, "share of the trees' total gain per feature, largest first; sums to one, or empty"),
         }
     )
 
@@ -279,11 +285,14 @@ def _choice() -> Json:
 
 @cache
 def _manifest() -> Json:
-    """From the dataclass itself. Without the canary rows: those are customers."""
+    """From the dataclass itself and those within it. Without the canary rows: those are customers."""
     _, found = msgspec.json.schema_components([Manifest], ref_template="#/components/schemas/{name}")
-    derived: Json = found["Manifest"]
-    properties = {name: schema for name, schema in derived["properties"].items() if name != "canary"}
-    return {**record(properties), "description": "What the model's package says of itself."}
+    told = {name: str(derived["description"]).partition("\n")[0] for name, derived in found.items()}
+    del found["Manifest"]["properties"]["canary"]
+    for schema in [schema for derived in found.values() for schema in derived["properties"].values()]:
+        # What is left out of a package's file is said in a reply.
+        schema.pop("default", None)
+    return {name: {**record(derived["properties"]), "description": told[name]} for name, derived in found.items()}
 
 
 def _prediction_record() -> Json:
@@ -320,7 +329,7 @@ def _prediction_record() -> Json:
 
 
 def _lineage() -> Json:
-    manifest = _manifest()["properties"]
+    manifest = _manifest()["Manifest"]["properties"]
     names = ("snapshot_id", "code_version", "params", "rounds", "split", "trained_months", "trained_rows", "declaration_digest")
     return record({name: manifest[name] for name in names})
 

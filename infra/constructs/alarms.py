@@ -25,7 +25,7 @@ MISSING_IS_BAD = cloudwatch.TreatMissingData.BREACHING
 GIB = 1024**3
 # A daily flow that has not ended well for so many days is late. A monthly one is seen by its failure and by its schedule's dead letters.
 LATE_DAYS = 2
-DAILY = ("score", "monitor")
+DAILY = ("compare", "follow", "monitor", "outcomes", "retention", "score")
 
 
 class Alarms(Construct):

@@ -29,18 +29,14 @@ class Route:
         Lower is asked first.
     health : str
         A path that answers 200 while the process works, whatever the services that it needs itself do.
-    paths : tuple of str
-        Patterns, at most four; empty for all.
     """
 
     name: str
     priority: int
     health: str
-    paths: tuple[str, ...] = ()
 
-    def conditions(self, names: Names) -> list[elb.ListenerCondition]:
-        by_name = elb.ListenerCondition.host_headers([names.host(self.name)])
-        return [by_name, elb.ListenerCondition.path_patterns(list(self.paths))] if self.paths else [by_name]
+    def condition(self, names: Names) -> elb.ListenerCondition:
+        return elb.ListenerCondition.host_headers([names.host(self.name)])
 
 
 class Balancer(Construct):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from aws_cdk import Duration, RemovalPolicy
@@ -20,8 +21,9 @@ from infra.constructs.network import PlatformNetwork
 ADMIN = "propensity_admin"
 # Who logs in as what. flows/databases.py makes them; a test compares the two.
 ROLES = ("propensity_owner", "propensity_app", "propensity_reader", "mlflow", "prefect", "grafana")
-# Everybody's own connection is encrypted, and Postgres refuses any other.
-TLS = "require"
+# Everybody's own connection is encrypted, which Postgres insists on, and its certificate verified, name included, with the roots of RDS
+# that every image holds (PGSSLROOTCERT): nothing within the network can stand in for the database.
+TLS = "verify-full"
 PARAMETERS = {
     "rds.force_ssl": "1",
     # Slow statements, without the values in them.
@@ -63,8 +65,8 @@ class Database(Construct):
     key : kms.Key
         Encrypts storage, backups and passwords.
     server : rds.DatabaseInstance or rds.DatabaseCluster
-    prefect_auth, grafana_admin : secretsmanager.ISecret
-        Passwords of servers, each the whole text of its secret.
+    prefect_auth, grafana_admin, session : secretsmanager.ISecret
+        Passwords of servers and what signs the cookies of the pages, each the whole text of its secret; there only where the servers are.
     admin : Login
         Made and changed by RDS itself; the migration task alone may read it.
     """
@@ -100,14 +102,25 @@ class Database(Construct):
         }
         self.server = self._instance(at) if environment.database.kind == "instance" else self._cluster(at)
         self._passwords = {role: self._password(role) for role in ROLES}
-        self.prefect_auth = self._secret("PrefectAuth", "what the Prefect server asks for")
-        self.grafana_admin = self._secret("GrafanaAdmin", "the first password of Grafana's administrator")
         acknowledge(
             self.server, {MONITORING: "AWS' own policy, with which RDS writes the metrics of the operating system and nothing else."}
         )
         secret = self.server.secret
         assert secret is not None, "RDS keeps the administrator's password in a secret"
         self.admin = Login(ADMIN, self._by_address(secret, "Admin"), self._host)
+
+    @cached_property
+    def prefect_auth(self) -> secretsmanager.ISecret:
+        """Made when first asked for: where no server runs nobody does."""
+        return self._secret("PrefectAuth", "what the Prefect server asks for")
+
+    @cached_property
+    def grafana_admin(self) -> secretsmanager.ISecret:
+        return self._secret("GrafanaAdmin", "the first password of Grafana's administrator")
+
+    @cached_property
+    def session(self) -> secretsmanager.ISecret:
+        return self._secret("Session", "what signs the cookies of people who are signed in")
 
     def login(self, role: str) -> Login:
         """How to log in as one of `ROLES`."""
@@ -139,6 +152,7 @@ class Database(Construct):
             delete_automated_backups=not self._environment.keep_data,
             auto_minor_version_upgrade=True,
             performance_insight_encryption_key=self.key,
+            ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
             parameter_group=rds.ParameterGroup(self, "Parameters", engine=engine, parameters=PARAMETERS),
             **at,
         )
@@ -156,10 +170,13 @@ class Database(Construct):
             self,
             "Cluster",
             engine=engine,
-            writer=rds.ClusterInstance.serverless_v2("Writer", auto_minor_version_upgrade=True),
+            writer=rds.ClusterInstance.serverless_v2(
+                "Writer", auto_minor_version_upgrade=True, ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1
+            ),
             serverless_v2_min_capacity=0,
             serverless_v2_max_capacity=self._environment.database.most_capacity,
-            serverless_v2_auto_pause_duration=Duration.minutes(10),
+            # The shortest that there is: every hour that it sleeps is not paid for.
+            serverless_v2_auto_pause_duration=Duration.minutes(5),
             backup=rds.BackupProps(retention=Duration.days(self._environment.retention.backup_days)),
             parameter_group=rds.ParameterGroup(self, "Parameters", engine=engine, parameters=PARAMETERS),
             **at,

@@ -17,8 +17,8 @@ LIST = "list"
 # A list lies on disk as it came, and what was done of it beside it. 200 is the most that Fargate has.
 DISK_FACTOR, LARGEST_DISK_GIB = 4, 200
 LOCAL = "127.0.0.1"
-READ = ("inbox", "lists", "mlflow", "models", "reports", "snapshots", "trainings")
-WRITTEN = ("lists", "mlflow", "models", "reports", "snapshots", "trainings")
+READ = ("inbox", "lists", "mlflow", "models", "outcomes", "reports", "snapshots", "trainings")
+WRITTEN = ("lists", "mlflow", "models", "outcome-errors", "outcomes-set-aside", "reports", "snapshots", "trainings")
 
 
 def flow_task(scope: Construct, parts: Parts) -> Task:
@@ -67,7 +67,7 @@ def list_task(scope: Construct, parts: Parts) -> Task:
         name=LIST,
         size=parts.environment.services.scored_list,
         environment=parts.environment,
-        disk_gib=min(LARGEST_DISK_GIB, 20 + DISK_FACTOR * parts.environment.upload_limit_gib),
+        disk_gib=min(LARGEST_DISK_GIB, 20 + DISK_FACTOR * min(parts.environment.upload_limit_gib, parts.environment.spark_from_gib)),
         program=Program(
             image=parts.images.container("flows"),
             # The stores are put together as for every flow; a list asks MLflow nothing, but its address must be one.

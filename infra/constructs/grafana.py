@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aws_cdk import Duration
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
 from infra.config import Names
@@ -12,31 +11,26 @@ from infra.constructs.balancer import Balancer, Route
 from infra.constructs.database import TLS, Login
 from infra.constructs.firewall import GRAFANA, POSTGRES
 from infra.constructs.parts import Parts
-from infra.constructs.service import Service
-from infra.constructs.task import Program, Task
+from infra.constructs.served import Served
+from infra.constructs.task import Program
 
 GRACE = Duration.seconds(120)
 
 
-class Grafana(Construct):
-    """The server behind the balancer; its administrator logs in with a password that Secrets Manager made.
-
-    Attributes
-    ----------
-    service : Service
-    target : elb.ApplicationTargetGroup
-    """
+class Grafana(Served):
+    """The server behind the balancer; its administrator logs in with a password that Secrets Manager made."""
 
     def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, balancer: Balancer) -> None:
-        super().__init__(scope, construct_id)
-        size = parts.environment.services.grafana
         own, reader = parts.database.login("grafana"), parts.database.login("propensity_reader")
-        task = Task(
-            self,
-            "Task",
-            name="grafana",
-            size=size.task,
-            environment=parts.environment,
+        super().__init__(
+            scope,
+            construct_id,
+            parts=parts,
+            balancer=balancer,
+            size=parts.environment.services.grafana,
+            security_group=parts.firewall.grafana,
+            route=Route(name="grafana", priority=40, health="/api/health"),
+            grace=GRACE,
             program=Program(
                 image=parts.images.container("grafana"),
                 environment=_variables(own, reader, parts.environment.names),
@@ -49,9 +43,6 @@ class Grafana(Construct):
                 port=GRAFANA,
             ),
         )
-        self.service = Service(self, "Service", task=task, size=size, place=parts.place, security_group=parts.firewall.grafana, grace=GRACE)
-        route = Route(name="grafana", priority=40, health="/api/health")
-        self.target: elb.ApplicationTargetGroup = self.service.behind(balancer, GRAFANA, route)
 
 
 def _variables(own: Login, reader: Login, names: Names) -> dict[str, str]:

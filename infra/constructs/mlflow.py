@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aws_cdk import Duration
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
 from infra.constructs.access import let_read, let_write
@@ -12,8 +11,8 @@ from infra.constructs.balancer import Balancer, Route
 from infra.constructs.firewall import MLFLOW
 from infra.constructs.parts import Parts
 from infra.constructs.programs import QUIET, password_of
-from infra.constructs.service import Service
-from infra.constructs.task import Program, Task
+from infra.constructs.served import Served
+from infra.constructs.task import Program
 
 # It takes half a minute to start on half a processor, and makes its tables first.
 GRACE = Duration.seconds(240)
@@ -45,27 +44,20 @@ def mlflow_program(parts: Parts, *, listen: str, health: ecs.HealthCheck | None 
     )
 
 
-class Mlflow(Construct):
-    """The server behind the balancer.
-
-    Attributes
-    ----------
-    service : Service
-    target : elb.ApplicationTargetGroup
-    """
+class Mlflow(Served):
+    """The server behind the balancer."""
 
     def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, balancer: Balancer) -> None:
-        super().__init__(scope, construct_id)
-        size = parts.environment.services.mlflow
-        task = Task(
-            self,
-            "Task",
-            name="mlflow",
-            size=size.task,
-            environment=parts.environment,
+        super().__init__(
+            scope,
+            construct_id,
+            parts=parts,
+            balancer=balancer,
+            size=parts.environment.services.mlflow,
+            security_group=parts.firewall.mlflow,
+            route=Route(name="mlflow", priority=20, health="/health"),
+            grace=GRACE,
             program=mlflow_program(parts, listen="0.0.0.0"),  # noqa: S104 - of the task's own network interface
         )
-        let_read(task.role, parts.lake, PREFIX)
-        let_write(task.role, parts.lake, PREFIX)
-        self.service = Service(self, "Service", task=task, size=size, place=parts.place, security_group=parts.firewall.mlflow, grace=GRACE)
-        self.target: elb.ApplicationTargetGroup = self.service.behind(balancer, MLFLOW, Route(name="mlflow", priority=20, health="/health"))
+        let_read(self.task.role, parts.lake, PREFIX)
+        let_write(self.task.role, parts.lake, PREFIX)

@@ -4,45 +4,40 @@ from __future__ import annotations
 
 from aws_cdk import Duration
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_elasticloadbalancingv2 as elb
 from constructs import Construct
 
 from infra.constructs.balancer import Balancer, Route
+from infra.constructs.database import TLS
 from infra.constructs.firewall import PREFECT
 from infra.constructs.parts import Parts
 from infra.constructs.programs import QUIET, password_of
-from infra.constructs.service import Service
-from infra.constructs.task import Program, Task
+from infra.constructs.served import Served
+from infra.constructs.task import Program
 
 GRACE = Duration.seconds(240)
 # Its table of events grows without end otherwise. ISO 8601.
 EVENTS_KEPT = "P7D"
 
 
-class Prefect(Construct):
-    """The server behind the balancer.
-
-    Attributes
-    ----------
-    service : Service
-    target : elb.ApplicationTargetGroup
-    """
+class Prefect(Served):
+    """The server behind the balancer."""
 
     def __init__(self, scope: Construct, construct_id: str, *, parts: Parts, balancer: Balancer) -> None:
-        super().__init__(scope, construct_id)
-        size = parts.environment.services.prefect
         login = parts.database.login("prefect")
-        task = Task(
-            self,
-            "Task",
-            name="prefect",
-            size=size.task,
-            environment=parts.environment,
+        super().__init__(
+            scope,
+            construct_id,
+            parts=parts,
+            balancer=balancer,
+            size=parts.environment.services.prefect,
+            security_group=parts.firewall.prefect,
+            route=Route(name="prefect", priority=30, health="/api/health"),
+            grace=GRACE,
             program=Program(
                 image=parts.images.container("flows"),
                 environment={
                     **QUIET,
-                    "PREFECT_SERVER_DATABASE_CONNECTION_URL": login.url("prefect", driver="postgresql+asyncpg", tls="ssl=require"),
+                    "PREFECT_SERVER_DATABASE_CONNECTION_URL": login.url("prefect", driver="postgresql+asyncpg", tls=f"ssl={TLS}"),
                     "PREFECT_SERVER_UI_API_URL": f"{parts.environment.names.url('prefect')}/api",
                     "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": EVENTS_KEPT,
                 },
@@ -56,6 +51,3 @@ class Prefect(Construct):
                 port=PREFECT,
             ),
         )
-        self.service = Service(self, "Service", task=task, size=size, place=parts.place, security_group=parts.firewall.prefect, grace=GRACE)
-        route = Route(name="prefect", priority=30, health="/api/health")
-        self.target: elb.ApplicationTargetGroup = self.service.behind(balancer, PREFECT, route)

@@ -56,11 +56,14 @@ class Images:
     ----------
     tags : mapping of image to str
         A tag, or a digest as ``sha256:...``.
+    version : str
+        The commit that all of it is made of: what runs without an image, jobs on Spark, is found by it.
     """
 
-    def __init__(self, registry: Registry, tags: Mapping[Image, str]) -> None:
+    def __init__(self, registry: Registry, tags: Mapping[Image, str], version: str) -> None:
         self._registry = registry
         self.tags = tags
+        self.version = version
 
     def container(self, image: Image) -> ecs.ContainerImage:
         return ecs.ContainerImage.from_ecr_repository(self._registry.repositories[image], self.tags[image])

@@ -13,7 +13,6 @@ from aws_cdk import aws_scheduler_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.config import MONITOR_CRON, SCORE_CRON
 from infra.constructs.flow_task import FLOW, LIST
 from infra.constructs.parts import Parts
 from infra.constructs.queues import dead_letter_queue
@@ -21,13 +20,15 @@ from infra.constructs.running import let_run
 from infra.constructs.task import Task
 from infra.cron import scheduler_expression
 from propensity.campaign import Campaign
+from propensity.schedules import platform_schedules, schedules
 
 PENDING = "pending-lists"
+HEALTH = "flow-health"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A flow of a campaign and when it is due. ``name`` is that of its deployment in Prefect, as in ``retrain-term-deposit``."""
+    """A flow of a campaign, or of the platform, and when it is due. ``name``: its deployment in Prefect, as in ``retrain-term-deposit``."""
 
     kind: str
     campaign: str
@@ -39,14 +40,13 @@ class Run:
 
 
 def runs(campaigns: Sequence[Campaign]) -> Iterator[Run]:
-    """Three of each campaign. Raises CampaignError for a schedule that AWS cannot express."""
-    for campaign in campaigns:
-        for kind, cron in (("retrain", campaign.retrain_cron), ("score", SCORE_CRON), ("monitor", MONITOR_CRON)):
-            yield Run(kind, campaign.name, scheduler_expression(cron, campaign=campaign.name))
+    """Those of each campaign and of the platform. Raises CampaignError for a schedule that AWS cannot express."""
+    for one in [*schedules(campaigns), *platform_schedules()]:
+        yield Run(one.flow, one.campaign, scheduler_expression(one.cron, campaign=one.campaign))
 
 
 class Schedules(Construct):
-    """A schedule for each run, and one that sees to lists whose job was killed.
+    """A schedule for each run, one that sees to lists whose job was killed, and one that watches the flows.
 
     Attributes
     ----------
@@ -70,6 +70,7 @@ class Schedules(Construct):
         # Nobody starts the task of a list again where it was killed.
         hourly = scheduler.ScheduleExpression.rate(Duration.hours(1))
         self._add(PENDING, "lists left half done", hourly, scored_list, LIST, ["flows.list_job", "--pending"])
+        self._add(HEALTH, "flows that are late or failed", hourly, flow, FLOW, ["flows.health", "--once"])
 
     def _add(
         self, name: str, what: str, expression: scheduler.ScheduleExpression, task: Task, container: str, module: Sequence[str]

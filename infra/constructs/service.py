@@ -85,7 +85,7 @@ class Service(Construct):
             port=port,
             protocol=elb.ApplicationProtocol.HTTP,
             targets=[self.service],
-            conditions=route.conditions(balancer.names),
+            conditions=[route.condition(balancer.names)],
             priority=route.priority,
             deregistration_delay=Duration.seconds(DEREGISTRATION_S),
             health_check=elb.HealthCheck(

@@ -6,10 +6,14 @@ from aws_cdk import aws_emrserverless as emr
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from infra.acknowledged import acknowledge
 from infra.constructs.access import let_read, let_write
+from infra.constructs.log_groups import log_group
 from infra.constructs.parts import Parts
 
-RELEASE = "emr-7.9.0"
+RELEASE = "emr-7.11.0"
+# Below it lie the jobs' packages by version, put there by images/spark.sh.
+CODE = "spark"
 IDLE_MINUTES = 10
 
 
@@ -20,7 +24,8 @@ class Spark(Construct):
     ----------
     application : emr.CfnApplication
     role : iam.Role
-        What jobs run as.
+        What jobs run as: they read uploads, models and their own code, write lists, and append to the prediction log.
+    lines : logs.LogGroup
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, parts: Parts) -> None:
@@ -40,6 +45,44 @@ class Spark(Construct):
                 subnet_ids=subnets.subnet_ids, security_group_ids=[parts.firewall.spark.security_group_id]
             ),
         )
+        self.lines = log_group(self, "Log", parts.environment)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("emr-serverless.amazonaws.com"))
-        let_read(self.role, parts.lake, "lists", "models", "snapshots")
+        self._login = parts.database.login("propensity_app")
+        let_read(self.role, parts.lake, "lists", "models", CODE)
         let_write(self.role, parts.lake, "lists")
+        # Executors log what they score: the password comes from its secret, never with the job.
+        for actions, resources in (
+            (["secretsmanager:GetSecretValue"], [self._login.password.secret_arn]),
+            (["kms:Decrypt"], [parts.database.key.key_arn]),
+        ):
+            self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
+        self._let_log()
+        self._code = parts.lake.bucket.s3_url_for_object(f"{CODE}/{parts.images.version}")
+
+    def _let_log(self) -> None:
+        self.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"], resources=[self.lines.log_group_arn]
+            )
+        )
+        # EMR looks for the group before it writes, and CloudWatch Logs lets nobody look for one alone.
+        self.role.add_to_policy(iam.PolicyStatement(actions=["logs:DescribeLogGroups"], resources=["*"]))
+        acknowledge(self.role, {"IAM5[Resource::*]": "logs:DescribeLogGroups knows no narrower form; it tells names alone."})
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What whoever starts jobs is told."""
+        return {
+            "PROPENSITY_SPARK_APPLICATION_ID": self.application.attr_application_id,
+            "PROPENSITY_SPARK_ROLE_ARN": self.role.role_arn,
+            "PROPENSITY_SPARK_CODE": self._code,
+            "PROPENSITY_SPARK_LOG_GROUP": self.lines.log_group_name,
+            "PROPENSITY_SPARK_DATABASE_URL": self._login.url("propensity"),
+            "PROPENSITY_SPARK_PASSWORD_SECRET_ARN": self._login.password.secret_arn,
+        }
+
+    def let_start(self, role: iam.IRole) -> None:
+        """Let it start jobs of this application, as this role and no other."""
+        to_emr = {"StringEquals": {"iam:PassedToService": "emr-serverless.amazonaws.com"}}
+        role.add_to_principal_policy(iam.PolicyStatement(actions=["emr-serverless:StartJobRun"], resources=[self.application.attr_arn]))
+        role.add_to_principal_policy(iam.PolicyStatement(actions=["iam:PassRole"], resources=[self.role.role_arn], conditions=to_emr))

@@ -95,8 +95,11 @@ def dashboard(resource: Resource, month: Month) -> Iterator[Line]:
 
 
 def metric(resource: Resource, month: Month) -> Iterator[Line]:
-    """A metric made from log lines is a metric of one's own."""
-    made = len(literal(resource, "MetricTransformations") or [])
+    """A metric made from log lines is a metric of one's own, and paid for in the hours in which a line made one: those of its flow."""
+    transformations = literal(resource, "MetricTransformations") or []
+    # One with a value where no line comes is there in every hour.
+    hours = [month.hours if "DefaultValue" in told else min(month.hours, SCHEDULED_RUNS) for told in transformations]
+    made = sum(hours) / month.hours
     yield Line(resource, "CloudWatch", "metric from logs", made, "metric-month", month.usd("cloudwatch", "metric_month"))
 
 

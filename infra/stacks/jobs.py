@@ -32,6 +32,6 @@ class JobsStack(cdk.Stack):
         self.flow = flow_task(self, parts)
         self.scored_list = list_task(self, parts)
         self.schedules = Schedules(self, "Schedules", parts=parts, campaigns=campaigns, flow=self.flow, scored_list=self.scored_list)
-        self.uploaded = Uploaded(self, "Uploaded", parts=parts, task=self.scored_list)
-        LostTasks(self, "LostTasks", parts=parts, tasks=(self.flow, self.scored_list))
         self.spark = Spark(self, "Spark", parts=parts)
+        self.uploaded = Uploaded(self, "Uploaded", parts=parts, task=self.scored_list, spark=self.spark)
+        LostTasks(self, "LostTasks", parts=parts, tasks=(self.flow, self.scored_list), application=self.spark.application)

@@ -11,7 +11,7 @@ from infra.constructs.alarms import Alarms
 from infra.constructs.budget import Budget
 from infra.constructs.dashboard import Dashboard
 from infra.constructs.parts import Parts
-from infra.constructs.schedules import runs
+from infra.constructs.schedules import Run, runs
 from infra.stacks.front import FrontStack
 from infra.stacks.jobs import JobsStack
 from infra.stacks.services import ServicesStack
@@ -50,12 +50,8 @@ class OperationsStack(cdk.Stack):
                 alarms.target(name, target, services.services[name].least)
         alarms.database(parts.database.server)
         alarms.flows(due, jobs.flow.lines)
-        board = Dashboard(self, "Dashboard", alarms=[*alarms.made.values(), *(services.rollback_alarms if services else ())])
-        board.rest_api(front.rest.stage)
-        if services is not None:
-            board.services({name: service.service for name, service in services.services.items()}, services.targets)
-        board.database(parts.database.server)
-        board.flows(due)
+        if parts.environment.profile.dashboard:
+            self._dashboard(parts, due, services, front)
         Budget(self, "Budget", environment=parts.environment, people=parts.topics.people)
 
     def _dead_letters(self, parts: Parts, jobs: JobsStack, front: FrontStack) -> None:
@@ -64,3 +60,11 @@ class OperationsStack(cdk.Stack):
         self.alarms.dead_letters("Alert", gave_up, "An alert could not be dealt with: nothing was retrained, or nobody told.")
         self.alarms.dead_letters("Uploads", parts.lake.uploads_failed, "An uploaded list could not be started.")
         self.alarms.dead_letters("Schedules", jobs.schedules.not_started, "A flow that was due could not be started.")
+
+    def _dashboard(self, parts: Parts, due: Sequence[Run], services: ServicesStack | None, front: FrontStack) -> None:
+        board = Dashboard(self, "Dashboard", alarms=[*self.alarms.made.values(), *(services.rollback_alarms if services else ())])
+        board.rest_api(front.rest.stage)
+        if services is not None:
+            board.services({name: service.service for name, service in services.services.items()}, services.targets)
+        board.database(parts.database.server)
+        board.flows(due)

@@ -12,6 +12,7 @@ from infra.constructs.mlflow import Mlflow
 from infra.constructs.parts import Parts
 from infra.constructs.prefect import Prefect
 from infra.constructs.scoring import Scoring
+from infra.constructs.served import Served
 from infra.constructs.service import Service
 from infra.constructs.task import Task
 from infra.constructs.worker import Worker
@@ -38,7 +39,7 @@ class ServicesStack(cdk.Stack):
         )
         scoring = Scoring(self, "Scoring", parts=parts, balancer=self.balancer)
         self.rollback_alarms = scoring.alarms
-        made: dict[str, Scoring | Mlflow | Prefect | Grafana] = {
+        made: dict[str, Served] = {
             "scoring": scoring,
             "mlflow": Mlflow(self, "Mlflow", parts=parts, balancer=self.balancer),
             "prefect": Prefect(self, "Prefect", parts=parts, balancer=self.balancer),

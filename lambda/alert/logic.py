@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from propensity.alerts import Alert, letter, subject
+from propensity.alerts import RAISED, RETRAINED, Alert, letter, subject
 from propensity.errors import Malformed, NotFound, PropensityError, StoreError
 
 from ..exchange import Answer, Outgoing
@@ -46,7 +46,9 @@ def messages_in(event: dict[str, Any]) -> list[str]:
 
 
 def deal(alert: Alert, *, store: Markers, retrain: Callable[[Alert], str], tell: Callable[[str, str], str]) -> Dealt:
-    """Start retraining and tell people, each unless it was done before, and the second also where the first fails.
+    """Start retraining where that may mend it, and tell people, each unless it was done before, and the second also where the first fails.
+
+    Only an alert that is new starts retraining: a reminder and the end of one are told, and so is what is wrong with a flow.
 
     Parameters
     ----------
@@ -57,17 +59,24 @@ def deal(alert: Alert, *, store: Markers, retrain: Callable[[Alert], str], tell:
     """
     problems: list[PropensityError] = []
     run: str | None = None
+    said = ""
     try:
-        run = once(store, marker(alert, "retraining"), lambda: retrain(alert))
-        said = f"Retraining was started: run {run}. What it finds decides whether the live model is replaced."
+        if alert.kind in RETRAINED and alert.occasion == RAISED:
+            run, said = _retrained(alert, store, retrain)
     except PropensityError as exc:
         problems.append(exc)
         said = "Retraining could not be started yet; it is tried again, and the queue of dead letters has it where that fails, too."
     try:
-        once(store, marker(alert, "letter"), lambda: tell(subject(alert), letter(alert, said)))
+        name = "letter" if alert.occasion == RAISED else f"letter-{alert.occasion}"
+        once(store, marker(alert, name), lambda: tell(subject(alert), letter(alert, said)))
     except PropensityError as exc:
         problems.append(exc)
     return Dealt(run, tuple(problems))
+
+
+def _retrained(alert: Alert, store: Markers, retrain: Callable[[Alert], str]) -> tuple[str, str]:
+    run = once(store, marker(alert, "retraining"), lambda: retrain(alert))
+    return run, f"Retraining was started: run {run}. What it finds decides whether the live model is replaced."
 
 
 def once(store: Markers, key: str, do: Callable[[], str]) -> str:
@@ -96,7 +105,7 @@ def task_token(alert: Alert) -> str:
 
 
 def deployment_name(alert: Alert) -> str:
-    """Of the flow that retrains the campaign, as `flows.deployments` names it."""
+    """Of the flow that retrains the campaign, as `propensity.schedules` names it."""
     return f"{FLOW}-{alert.campaign}"
 
 

@@ -1,4 +1,4 @@
-"""``lambda/list_uploaded/handler.handle``: S3 -> queue -> this function -> one scoring task per list.
+"""``lambda/list_uploaded/handler.handle``: S3 -> queue -> this function -> one scoring job per list: a task, or for large ones Spark.
 
 The queue's messages are answered one by one (``ReportBatchItemFailures``): what failed comes again, and after the queue's
 ``maxReceiveCount`` it lies among the dead letters. S3 may also call the function itself: then a failure is raised, once everything else
@@ -17,7 +17,7 @@ from propensity.errors import PropensityError
 from propensity.list_state import ListId
 
 from ..edge import logger, prepare, unexpected
-from .environment import ListUploadedEnvironment, read_environment
+from .environment import STORE, ListUploadedEnvironment, read_environment
 from .logic import records_in, start, token_of, uploads_in
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from propensity.adapters.list_tasks import EcsTasks
     from propensity.adapters.object_store import S3Store
+    from propensity.adapters.spark_jobs import SparkJobs
 
 SERVICE = "list-uploaded"
 GROUP = "propensity-lists"
@@ -75,6 +76,8 @@ def _started(environment: ListUploadedEnvironment, record: Any, known: dict[str,
                 run_task=lambda list_id: _run(environment, list_id),
                 limit_bytes=environment.upload_limit_bytes,
                 now=datetime.now(UTC),
+                run_spark=lambda list_id: _jobs(environment).run(str(list_id), token=token_of(list_id)),
+                spark_from_bytes=environment.spark.from_bytes,
             )
             log.info("upload", outcome=dealt.outcome, other_version=dealt.other_version, size_bytes=uploaded.size_bytes, **known)
     except PropensityError as exc:
@@ -111,6 +114,21 @@ def _tasks(environment: ListUploadedEnvironment) -> EcsTasks:
         capacity_provider=environment.capacity_provider,
     )
     return EcsTasks(place)
+
+
+@cache
+def _jobs(environment: ListUploadedEnvironment) -> SparkJobs:
+    from propensity.adapters.spark_jobs import SparkJobs, SparkPlace
+
+    spark = environment.spark
+    # The names that flows/spark_list.py takes.
+    told = {
+        "PROPENSITY_STORE_URL": os.environ[STORE],
+        "PROPENSITY_DATABASE_URL": spark.database_url,
+        "PROPENSITY_PASSWORD_SECRET_ARN": spark.password_secret_arn,
+    }
+    place = SparkPlace(application_id=spark.application_id, role_arn=spark.role_arn, code=spark.code, log_group=spark.log_group, told=told)
+    return SparkJobs(place)
 
 
 def _prepared() -> None:

@@ -105,13 +105,25 @@ def uploads_in(records: list[Mapping[str, Any]], bucket: str, prefix: str) -> It
             yield Uploaded(found[0], version if version not in (None, "", "null") else None, size)
 
 
-def start(uploaded: Uploaded, *, store: ListStore, run_task: Callable[[ListId], str], limit_bytes: int, now: datetime) -> Dealt:
+def start(
+    uploaded: Uploaded,
+    *,
+    store: ListStore,
+    run_task: Callable[[ListId], str],
+    limit_bytes: int,
+    now: datetime,
+    run_spark: Callable[[ListId], str] | None = None,
+    spark_from_bytes: int | None = None,
+) -> Dealt:
     """See to it that the list is scored by one job, whatever was done about it before.
 
     Parameters
     ----------
-    run_task : callable
-        Starts the task of a list under `token_of` it and returns its ARN; again the same ARN however often it is called.
+    run_task, run_spark : callable
+        Start the job of a list under `token_of` it, on one machine or on many, and return its ARN; again the same ARN however often
+        they are called.
+    spark_from_bytes : int or None
+        Lists of this size and above go to many machines; None: none does.
 
     Raises
     ------
@@ -134,6 +146,8 @@ def start(uploaded: Uploaded, *, store: ListStore, run_task: Callable[[ListId], 
         return Dealt(list_id, "too large", other)
     if store.exists(list_id.key(TASK)):
         return Dealt(list_id, "already started", other)
-    arn = run_task(list_id)
+    # By the size of what is the list, so that whoever comes later decides the same.
+    large = run_spark is not None and spark_from_bytes is not None and claim.size_bytes >= spark_from_bytes
+    arn = run_spark(list_id) if large and run_spark is not None else run_task(list_id)
     first_of(store, list_id.key(TASK), Task(task=arn, started_at=now))
     return Dealt(list_id, "started", other)

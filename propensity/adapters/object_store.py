@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 20
 ATTEMPTS = 3
 PIECE_BYTES = 4 << 20
+# Fetched at once where an object is read in places: a round trip costs as much as a megabyte.
+RANGE_BYTES = 1 << 20
 
 
 def open_store(url: str, *, endpoint_url: str | None = None) -> ObjectStore:
@@ -157,6 +160,13 @@ class FolderStore:
             with file:
                 yield file
 
+    def open_at(self, key: str, version: str | None = None) -> BinaryIO:
+        """One object to be read at any place; closing it is the caller's. Raises as `fetch`."""
+        if version is not None:
+            raise NotFound(f"the object store has no other version of {key!r} than the last")
+        with self._open(key) as file:
+            return open(os.dup(file.fileno()), "rb")
+
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         path = self._path(key)
@@ -222,6 +232,32 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+class _Ranges(io.RawIOBase):
+    """Bytes that are fetched when they are read."""
+
+    def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
+        self._size, self._fetch, self._at = size, fetch, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = max(0, offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence])
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        n = min(len(buffer), self._size - self._at)
+        if n <= 0:
+            return 0
+        data = self._fetch(self._at, n)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
 class S3Store:
     """Part of an S3 bucket as an object store. One PUT per object, so that it appears whole or not at all."""
 
@@ -277,6 +313,20 @@ class S3Store:
         name = self._name(key)
         with self._answers(key):
             yield from self._client.get_object(Bucket=self.bucket, Key=name)["Body"].iter_chunks(PIECE_BYTES)
+
+    def open_at(self, key: str, version: str | None = None) -> BinaryIO:
+        """One object, or one version of it, to be read at any place: what is asked for is all that is fetched. Raises as `fetch`."""
+        asked: dict[str, Any] = {"Bucket": self.bucket, "Key": self._name(key), **({"VersionId": version} if version else {})}
+        with self._answers(key):
+            told = self._client.head_object(**asked)
+
+        def read(at: int, n: int) -> bytes:
+            with self._answers(key):
+                # The very object that was opened, also where another has taken its key since.
+                part: Any = self._client.get_object(**asked, Range=f"bytes={at}-{at + n - 1}", IfMatch=told["ETag"])
+                return bytes(part["Body"].read())
+
+        return io.BufferedReader(_Ranges(int(told["ContentLength"]), read), RANGE_BYTES)
 
     def put_file(self, key: str, path: Path) -> None:
         """Write or replace one object with the content of a file, in parts where it is large. Raises as `put`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from propensity.adapters.database import Database
 from propensity.outcome_rules import OutcomeRules
@@ -14,6 +15,7 @@ from propensity.outcomes import STATUSES
 from propensity.ports import Cohort, LabelledPrediction, LabelledRequest
 from propensity.prediction_id import prediction_id
 
+Bools = npt.NDArray[np.bool_]
 _TIMEOUT_S = 60.0
 _PAGE_ROWS = 20_000
 # The label that counts is that of the newest row that counts. By request, not by the view: the planner cannot know how many rows unnest
@@ -75,21 +77,33 @@ def requests(database: Database, campaign: str, since: datetime, until: datetime
 
 def _request(row: tuple[Any, ...], rules: OutcomeRules | None) -> LabelledRequest:
     request_id, received_at, digest, scores, contacts, positions, labels, times = row
-    n = len(scores)
     contact = np.array(contacts, dtype=np.bool_)
-    told, known, values = (np.zeros(n, dtype=np.bool_) for _ in range(3))
-    outcome_at = np.full(n, np.datetime64("NaT"), dtype="datetime64[us]")
+    told, known, values = labels_of(contact, positions, labels, rules)
+    outcome_at = np.full(len(scores), np.datetime64("NaT"), dtype="datetime64[us]")
+    if positions:
+        outcome_at[np.array(positions) - 1] = [np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us") for at in times]
+        outcome_at[~told] = np.datetime64("NaT")
+    return LabelledRequest(request_id, received_at, digest, np.array(scores, dtype=np.float64), contact, values, known, told, outcome_at)
+
+
+def labels_of(
+    contact: Bools, positions: Sequence[int] | None, labels: Sequence[bool | None] | None, rules: OutcomeRules | None
+) -> tuple[Bools, Bools, Bools]:
+    """Of the predictions of one request: whether an outcome was told, whether the label is known, and the label, False where it is not.
+
+    ``positions`` from 1 and ``labels`` are the outcomes that count; a None among the labels was withdrawn. Without ``rules`` nothing is
+    read from an absence.
+    """
+    told, known, values = (np.zeros(len(contact), dtype=np.bool_) for _ in range(3))
     if rules is not None and rules.absent_means != "unknown":
         known |= contact if rules.absent_means == "negative_if_contacted" else True
-    if positions:
+    if positions and labels:
         where = np.array(positions) - 1
         told[where] = [label is not None for label in labels]
         # What was withdrawn is unknown, not absent.
         known[where] = told[where]
         values[where] = [bool(label) for label in labels]
-        outcome_at[where] = [np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us") for at in times]
-        outcome_at[~told] = np.datetime64("NaT")
-    return LabelledRequest(request_id, received_at, digest, np.array(scores, dtype=np.float64), contact, values, known, told, outcome_at)
+    return told, known, values
 
 
 def labelled(request: LabelledRequest) -> Iterator[LabelledPrediction]:

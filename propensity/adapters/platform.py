@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+from propensity.adapters.alert_store import PostgresAlertStore
+from propensity.adapters.comparisons import PostgresComparisonStore
 from propensity.adapters.contacts import PostgresContactStore
 from propensity.adapters.database import Database
 from propensity.adapters.erasures import PostgresErasureStore
+from propensity.adapters.flow_heartbeats import PostgresHeartbeatStore
 from propensity.adapters.mlflow_registry import MlflowRegistry
 from propensity.adapters.monitor_runs import PostgresMonitorStore
 from propensity.adapters.object_store import open_store
@@ -15,13 +18,18 @@ from propensity.adapters.outcomes import PostgresOutcomeStore
 from propensity.adapters.periods import PostgresPeriodStore
 from propensity.adapters.prediction_log import PostgresPredictionLog
 from propensity.adapters.promotions import PostgresPromotionLedger
+from propensity.adapters.shadow import PostgresShadowStore
 from propensity.adapters.suppressions import PostgresSuppressionStore
+from propensity.alerting import AlertStore
 from propensity.campaigns import all_campaigns
+from propensity.comparison import ComparisonStore
 from propensity.errors import SettingsInvalid
+from propensity.flow_health import HeartbeatStore
 from propensity.gate import ContactGate, open_gate
 from propensity.gate_ports import ErasureStore, SuppressionStore
 from propensity.ports import ModelRegistry, MonitorStore, ObjectStore, OutcomeStore, PeriodStore, PredictionLog, PromotionLedger
 from propensity.settings import Settings, read_settings
+from propensity.shadow import ShadowStore
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,10 @@ class Platform:
     monitors: MonitorStore
     periods: PeriodStore
     registry: ModelRegistry
+    shadow: ShadowStore
+    comparisons: ComparisonStore
+    alerts: AlertStore
+    heartbeats: HeartbeatStore
     suppressions: SuppressionStore
     contacts: PostgresContactStore
     erasures: ErasureStore
@@ -63,6 +75,10 @@ def open_platform(settings: Settings) -> Platform:
         monitors=PostgresMonitorStore(database),
         periods=PostgresPeriodStore(database),
         registry=MlflowRegistry(settings.mlflow_url.get_secret_value(), settings.mlflow_artifacts),
+        shadow=PostgresShadowStore(database),
+        comparisons=PostgresComparisonStore(database),
+        alerts=PostgresAlertStore(database),
+        heartbeats=PostgresHeartbeatStore(database),
         suppressions=PostgresSuppressionStore(database),
         contacts=PostgresContactStore(database),
         erasures=PostgresErasureStore(database),

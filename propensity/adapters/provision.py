@@ -48,12 +48,20 @@ def ensure_databases(admin: str, databases: Mapping[str, tuple[str, Sequence[str
         ensure_database(admin, name, owner, readers=tuple(readers))
 
 
-def let_read(owner: str, role: str, tables: Sequence[str]) -> None:
-    """Let a role read these tables and nothing else of the owner's database. Raises DatabaseUnavailable."""
+def let_read(owner: str, role: str, schema: str) -> None:
+    """Let a role read every view of this schema, and nothing else of the owner's database. Raises DatabaseUnavailable."""
+    names = {"schema": sql.Identifier(schema), "role": sql.Identifier(role)}
     with _refused(), psycopg.connect(owner, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
-        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA public TO {}").format(sql.Identifier(role)))
-        for table in tables:
-            connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(sql.Identifier(table), sql.Identifier(role)))
+        connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {schema} TO {role}").format(**names))
+        connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}").format(**names))
+
+
+def limit_role(admin: str, role: str, limits: Mapping[str, str]) -> None:
+    """Settings with which every session of a role begins, as ``statement_timeout``. Raises DatabaseUnavailable."""
+    with _refused(), psycopg.connect(admin, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S) as connection:
+        for name, value in limits.items():
+            statement = sql.SQL("ALTER ROLE {} SET {} = {}").format(sql.Identifier(role), sql.Identifier(name), sql.Literal(value))
+            connection.execute(statement)
 
 
 @contextmanager

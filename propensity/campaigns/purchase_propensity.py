@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from propensity.campaign import Campaign, Categorical, Economics, Gate, Label, LeakGuard, MonthsOfYear, Numeric, Source
 from propensity.recipe import Choice, Constant, Given, Lift, LogNormal, Mixture, MonthOf, Poisson, Recipe, Slope, Uniform
+from propensity.watch import Watch
 
 CAMPAIGN = Campaign(
     name="purchase-propensity",
@@ -46,6 +47,7 @@ CAMPAIGN = Campaign(
     economics=Economics(contact_cost=Decimal("2"), conversion_value=Decimal("10"), currency="EUR"),
     gates=(Gate("roc_auc", at_least=0.6), Gate("profit_per_1000", versus_champion=0.0)),
     leak_guard=LeakGuard(roc_auc_above=0.86),
+    watch=Watch(context=("Month", "SpecialDay", "Weekend"), segments=("VisitorType", "TrafficType")),
     recipe=Recipe(
         first_month="2017-02",
         months=11,

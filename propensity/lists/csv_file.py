@@ -6,7 +6,7 @@ writes decimals, and whether its quoting can be read to the end. What makes a fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from propensity.csv_numbers import look
 from propensity.csv_rows import without_empty_end
 from propensity.csv_text import DELIMITERS, Header, one_column, read_header, without_statement
 from propensity.errors import DataError, Malformed, TooLarge
-from propensity.ingest import date_name, id_name
+from propensity.id_columns import date_name, id_name
 from propensity.lists.chunks import CHUNK_ROWS, Chunk, Piece
 from propensity.lists.csv_block_rows import Reading, Rows, may_have_commas, numeric_texts, read_block
 from propensity.lists.csv_blocks import Shape, whole_rows
@@ -144,22 +144,28 @@ class CsvList(CsvRows):
     def chunks(self) -> Iterator[Chunk]:
         """One per block."""
         for number, block in enumerate(self.blocks):
-            yield CsvChunk(self, number, block)
+            yield CsvChunk(self.read, self.reading, number, block)
+
+    @property
+    def copied(self) -> Path | None:
+        """The copy in UTF-8 that is read in place of the file; None where that is the file itself."""
+        return self._copy if self._file.path == self._copy else None
 
 
 @dataclass
 class CsvChunk:
     """`propensity.lists.chunks.Chunk`."""
 
-    source: CsvList
+    read: Callable[[Block], bytes]
+    reading: Reading
     number: int
     block: Block
 
     def check(self) -> Piece:
         """By Arrow where it reads as we do, and by our own reader where a row is not entirely sound."""
         block = self.block
-        rows = Rows(self.source.read(block), block.kind, block.first_row, block.rows, block.first_line)
-        return read_block(rows, self.source.reading)
+        rows = Rows(self.read(block), block.kind, block.first_row, block.rows, block.first_line)
+        return read_block(rows, self.reading)
 
 
 def _end_of_rows(file: Utf8File, start: int, head: Header) -> int:

@@ -6,7 +6,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as of
@@ -15,7 +17,7 @@ from propensity.arrow_values import Column
 from propensity.campaign import Campaign
 from propensity.columnar import check_columns
 from propensity.errors import Malformed
-from propensity.ingest import date_name, id_name
+from propensity.id_columns import date_name, id_name
 from propensity.lists.arrow_columns import column_of
 from propensity.lists.chunks import CHUNK_ROWS, Chunk, Piece, check_id_array, sift
 from propensity.lists.csv_utf8 import pieces
@@ -24,6 +26,23 @@ from propensity.typed_columns import refuse_repeated, typed
 
 _BUFFER_BYTES = 1 << 20
 _UNREADABLE = (pa.ArrowException, OSError, ValueError)
+
+
+@dataclass(frozen=True)
+class ParquetShape:
+    """How a file's columns are read: all that another process needs to know of it.
+
+    Attributes
+    ----------
+    text : bool
+        Every feature is a text: the table was made from a CSV without a look at the types.
+    """
+
+    campaign: Campaign
+    name: str
+    wanted: tuple[str, ...]
+    text: bool
+    as_dictionary: tuple[str, ...]
 
 
 @dataclass
@@ -50,32 +69,55 @@ class ParquetList:
         self.header = [str(column) for column in schema.names]
         refuse_repeated(self.header, self.name, self.campaign)
         present = [name for name in self.campaign.feature_names if name in self.header]
-        self.wanted = [*present, *(name for name in (id_name(self.campaign), date_name(self.campaign)) if name in self.header)]
-        # A table whose features are all texts was made from a CSV without a look at the types.
-        self.text = bool(present) and all(_textual(schema.field(name).type) for name in present)
-        self._as_dictionary = [f.name for f in self.campaign.categorical if f.name in present and of.is_string(schema.field(f.name).type)]
+        others = [name for name in (id_name(self.campaign), date_name(self.campaign)) if name in self.header]
+        text = bool(present) and all(_textual(schema.field(name).type) for name in present)
+        coded = [f.name for f in self.campaign.categorical if f.name in present and of.is_string(schema.field(f.name).type)]
+        self.shape = ParquetShape(self.campaign, self.name, (*present, *others), text, () if text else tuple(coded))
 
     def chunks(self) -> Iterator[Chunk]:
         """Chunks of `CHUNK_ROWS` rows; the last one may be smaller."""
-        try:
-            with pq.ParquetFile(
-                self.path, read_dictionary=[] if self.text else self._as_dictionary, pre_buffer=False, buffer_size=_BUFFER_BYTES
-            ) as file:
-                row, waiting, n = 1, list[pa.RecordBatch](), 0
-                for batch in file.iter_batches(CHUNK_ROWS, columns=self.wanted, use_threads=False):
-                    waiting.append(batch)
-                    n += len(batch)
-                    while n >= CHUNK_ROWS:
-                        part, waiting = _split(waiting, CHUNK_ROWS)
-                        yield ParquetChunk(self, (row - 1) // CHUNK_ROWS, row, part)
-                        row, n = row + CHUNK_ROWS, n - CHUNK_ROWS
-                if n:
-                    yield ParquetChunk(self, (row - 1) // CHUNK_ROWS, row, waiting)
-        except _UNREADABLE as exc:
-            raise _unreadable(self.name) from exc
+        yield from read_chunks(self.path, self.shape)
+
+    @property
+    def count(self) -> int:
+        """How many chunks there are."""
+        return -(-self.rows // CHUNK_ROWS)
 
     def close(self) -> None:
         """Nothing stays open between two readings."""
+
+
+def read_chunks(source: Path | BinaryIO, shape: ParquetShape, first: int = 0, end: int | None = None) -> Iterator[ParquetChunk]:
+    """The chunks from number ``first`` to before ``end``, the same as when all are read. Raises Malformed where the file is damaged."""
+    try:
+        with pq.ParquetFile(source, read_dictionary=list(shape.as_dictionary), pre_buffer=False, buffer_size=_BUFFER_BYTES) as file:
+            groups, before = _groups(file.metadata, first, end)
+            row, waiting, n = first * CHUNK_ROWS + 1, list[pa.RecordBatch](), 0
+            for read in file.iter_batches(CHUNK_ROWS, row_groups=groups, columns=list(shape.wanted), use_threads=False):
+                batch, before = read.slice(before), max(0, before - len(read))
+                waiting += [batch] if len(batch) else []
+                n += len(batch)
+                while n >= CHUNK_ROWS:
+                    part, waiting = _split(waiting, CHUNK_ROWS)
+                    yield ParquetChunk(shape, (row - 1) // CHUNK_ROWS, row, part)
+                    row, n = row + CHUNK_ROWS, n - CHUNK_ROWS
+                    if end is not None and row > end * CHUNK_ROWS:
+                        return
+            if n:
+                yield ParquetChunk(shape, (row - 1) // CHUNK_ROWS, row, waiting)
+    except _UNREADABLE as exc:
+        raise _unreadable(shape.name) from exc
+
+
+def _groups(told: pq.FileMetaData, first: int, end: int | None) -> tuple[list[int] | None, int]:
+    """The row groups that hold these chunks, None for all of them, and how many of their rows stand before the first chunk."""
+    if not first and end is None:
+        return None, 0
+    ends = np.cumsum([told.row_group(at).num_rows for at in range(told.num_row_groups)])
+    begins = np.concatenate([[0], ends[:-1]])
+    row, until = first * CHUNK_ROWS, told.num_rows if end is None else end * CHUNK_ROWS
+    found = np.flatnonzero((ends > row) & (begins < until)).tolist()
+    return found, row - int(begins[found[0]]) if found else 0
 
 
 def _split(batches: list[pa.RecordBatch], rows: int) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch]]:
@@ -100,7 +142,7 @@ def _textual(kind: pa.DataType) -> bool:
 class ParquetChunk:
     """`propensity.lists.chunks.Chunk`."""
 
-    source: ParquetList
+    source: ParquetShape
     number: int
     first_row: int
     batches: Sequence[pa.RecordBatch]

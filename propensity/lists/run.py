@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from propensity.errors import DataError, StoreError, SuppressionsChanged
 from propensity.gate import ContactGate
@@ -17,13 +17,22 @@ from propensity.lists.chunks import ListFile
 from propensity.lists.export import TRIES, Decided, Export, extra_names
 from propensity.lists.results import write_call_sheet, write_errors, write_excluded, write_parquet
 from propensity.lists.scorer import LogTo, Outcome, Scorer, Watch, request_id
-from propensity.lists.spool import Spool
+from propensity.lists.spool import Kept, Spool
 from propensity.model import Model
 from propensity.scoring import UNKNOWN_COLUMN
 
 _NAMESPACE = uuid.UUID("2b7f2f53-7c0c-5a1e-8f6b-0d6d3c1f9e52")
 # What is left of lists that nobody came back to is removed after this time.
 KEPT_S = 14 * 24 * 3600.0
+
+
+class Spread(Protocol):
+    """Machines that score chunks of a list, and the place where they keep the answers."""
+
+    @property
+    def spool(self) -> Kept: ...
+    def score(self, scorer: Scorer) -> None:
+        """Have the chunks scored that can be scored elsewhere. Whatever is left the caller does itself. Raises StoreError."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ def score_file(
     log: LogTo | None,
     top_reasons: int = 3,
     watch: Watch | None = None,
+    spread: Spread | None = None,
     gate: ContactGate | None = None,
 ) -> Result:
     """Score a list, log it, and write its results; after a crash the same call goes on where the last one was.
@@ -77,6 +87,8 @@ def score_file(
     errors : Path
         Every refused row, as CSV; written where there is any, and removed where there is none. Beside it, under a name of ``excluded``
         (`excluded_path`), everybody who may not be contacted: they are in no result.
+    spread : Spread or None
+        Other machines that do the chunks. None: this process does.
     gate : ContactGate or None
         Who may not be contacted; None where nobody is contacted by what is decided here.
 
@@ -92,12 +104,15 @@ def score_file(
     parts = [source.sha256, log.content if log else "", model.digest, model.campaign.digest(), str(top_reasons)]
     folder = home / "lists" / str(uuid.uuid5(_NAMESPACE, "/".join(parts)))
     sweep(folder.parent)
-    spool = Spool(folder)
+    spool: Kept = Spool(folder) if spread is None else spread.spool
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         scorer = Scorer(source, model, model.campaign.policy, spool, log, top_reasons, watch, gate=gate)
         if gate is not None:
             # What a long-lived process knows may be of yesterday.
             gate.newest()
+        if spread is not None:
+            spread.score(scorer)
         outcome = scorer.run()
         export = _exported(scorer, outcome, out, excluded_path(errors), folder)
         if outcome.refused:

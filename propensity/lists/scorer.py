@@ -26,7 +26,7 @@ from propensity.explain import reasons
 from propensity.gate import ContactGate, Gated, Looked
 from propensity.lists.chunks import Chunk, LazyIds, ListFile, Piece, with_ids
 from propensity.lists.ranking import Ranking
-from propensity.lists.spool import Scored, Spool
+from propensity.lists.spool import Kept, Scored
 from propensity.model import Model
 from propensity.ports import LoggedRequest, PredictionLog
 from propensity.retry import DELAYS_S
@@ -109,7 +109,7 @@ class Scorer:
     source: ListFile
     model: Model
     policy: Policy
-    spool: Spool
+    spool: Kept
     log: LogTo | None = None
     top_reasons: int = 3
     watch: Watch | None = None
@@ -133,12 +133,16 @@ class Scorer:
         StoreError
             The log does not answer; the same call goes on where this one was.
         """
-        self._each("scoring", self._score)
+        self.score_chunks()
         outcome = self._count()
         if self.log is not None and not by_row(self.policy):
             chosen = self._decided(outcome)
             self._each("logging", lambda chunk: self._log_decided(chunk, chosen))
         return outcome
+
+    def score_chunks(self) -> None:
+        """The first half of it: score what is not kept yet, and log it where the policy decides row by row. Raises as `run`."""
+        self._each("scoring", self._score)
 
     def ranking(self, outcome: Outcome) -> Ranking:
         """Ranks within the whole list, of those who may be contacted, to be asked for chunk by chunk."""

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,47 @@ class Scored:
     codes: npt.NDArray[np.int8] | None = None
 
 
+class Kept(Protocol):
+    """Where the answers to chunks are kept, each whole or not at all."""
+
+    def has(self, number: int) -> bool: ...
+    def keep(self, number: int, scored: Scored, issues: Sequence[RowIssue]) -> None: ...
+    def get(self, number: int) -> Scored: ...
+    def issues(self, numbers: int) -> Iterator[bytes]: ...
+    def logged(self, number: int) -> bool: ...
+    def mark_logged(self, number: int) -> None: ...
+    def close(self) -> None: ...
+    def remove(self) -> None: ...
+
+
+def to_arrow(scored: Scored) -> pa.Buffer:
+    """The answers as an Arrow file."""
+    columns = [scored.ids, pa.array(scored.rows), pa.array(scored.scores)]
+    names = ["id", "row", "score"]
+    if scored.reasons is not None:
+        columns.append(scored.reasons)
+        names.append("reasons")
+    if scored.codes is not None:
+        columns.append(pa.array(scored.codes))
+        names.append("codes")
+    counts = f"{scored.received},{scored.refused}".encode()
+    batch = pa.RecordBatch.from_arrays(columns, names).replace_schema_metadata({_COUNTS: counts})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
+
+
+def from_arrow(file: pa.NativeFile) -> Scored:
+    """What `to_arrow` wrote."""
+    with pa.ipc.open_file(file) as reader:
+        batch = reader.get_batch(0)
+    received, refused = map(int, batch.schema.metadata[_COUNTS].split(b","))
+    reasons = batch.column("reasons") if "reasons" in batch.schema.names else None
+    codes = batch.column("codes").to_numpy() if "codes" in batch.schema.names else None
+    return Scored(batch.column(0), batch.column(1).to_numpy(), batch.column(2).to_numpy(), reasons, received, refused, codes)
+
+
 class Spool:
     """A folder with the chunks of one list. One process at a time works in it.
 
@@ -71,29 +113,12 @@ class Spool:
         """Keep the answers to a chunk, and what was wrong with its other rows."""
         if issues:
             self._write(self._issues(number), error_lines(issues))
-        columns = [scored.ids, pa.array(scored.rows), pa.array(scored.scores)]
-        names = ["id", "row", "score"]
-        if scored.reasons is not None:
-            columns.append(scored.reasons)
-            names.append("reasons")
-        if scored.codes is not None:
-            columns.append(pa.array(scored.codes))
-            names.append("codes")
-        counts = f"{scored.received},{scored.refused}".encode()
-        batch = pa.RecordBatch.from_arrays(columns, names).replace_schema_metadata({_COUNTS: counts})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        self._write(self._chunk(number), sink.getvalue())
+        self._write(self._chunk(number), to_arrow(scored))
 
     def get(self, number: int) -> Scored:
         """The answers to a chunk."""
-        with pa.OSFile(str(self._chunk(number))) as file, pa.ipc.open_file(file) as reader:
-            batch = reader.get_batch(0)
-        received, refused = map(int, batch.schema.metadata[_COUNTS].split(b","))
-        reasons = batch.column("reasons") if "reasons" in batch.schema.names else None
-        codes = batch.column("codes").to_numpy() if "codes" in batch.schema.names else None
-        return Scored(batch.column(0), batch.column(1).to_numpy(), batch.column(2).to_numpy(), reasons, received, refused, codes)
+        with pa.OSFile(str(self._chunk(number))) as file:
+            return from_arrow(file)
 
     def issues(self, numbers: int) -> Iterator[bytes]:
         """The lines of the error sheet, chunk by chunk."""

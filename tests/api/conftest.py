@@ -11,8 +11,10 @@ from flask import Flask
 
 from api.app import create_app
 from api.auth import ApiKeys
+from api.lists import ListDesk
 from api.models import LiveModels
 from api.services import GateServices, Services
+from api.signed import LocalSigner
 from propensity.access import Role, new_key
 from propensity.adapters.first_parse import FirstParse
 from propensity.campaign import Campaign
@@ -23,7 +25,16 @@ from propensity.ports import Promotion
 from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
 from tests.fake_gate import SECRETS, FakeErasureStore, FakeSuppressionStore, GatedLog
-from tests.fakes import NOW, FakeApiKeyStore, FakeDatabase, FakeObjectStore, FakeOutcomeStore, FakePromotionLedger
+from tests.fakes import (
+    NOW,
+    FakeApiKeyStore,
+    FakeDatabase,
+    FakeObjectStore,
+    FakeOutcomeStore,
+    FakePanels,
+    FakePromotionLedger,
+)
+from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 
 
 @dataclass
@@ -56,6 +67,8 @@ class World:
     api_keys: FakeApiKeyStore
     keys: ApiKeys
     clock: Clock
+    alerts: FakeAlertStore
+    heartbeats: FakeHeartbeatStore
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @property
@@ -123,27 +136,31 @@ def rival() -> Model:
     return make_model(campaign("term-deposit"), seed=7)
 
 
+def build_world(*extra: Campaign) -> World:
+    """A service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
+    declared = {c.name: c for c in (campaign("term-deposit"), make_campaign(), *extra)}
+    database, store = FakeDatabase(), FakeObjectStore()
+    suppressions = FakeSuppressionStore(database)
+    log, ledger = GatedLog(database, suppressions), FakePromotionLedger(database)
+    outcomes = FakeOutcomeStore(log)
+    models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
+    api_keys, clock = FakeApiKeyStore(database), Clock()
+    keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
+    alerts, heartbeats = FakeAlertStore(database), FakeHeartbeatStore(database)
+    desk = ListDesk(store, LocalSigner("", NOW.timestamp))
+    gate = GateServices(open_gate(declared, suppressions, log.contacts, SECRETS), suppressions, log.contacts, FakeErasureStore(log))
+    stores = (database, keys, alerts, heartbeats, gate)
+    services = Services(declared, models, log, outcomes, *stores, clock=lambda: NOW, panels=FakePanels(database), lists=desk)
+    app = watched(create_app(services), declared)
+    world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock, alerts, heartbeats)
+    world.key("operator", "operator")
+    return world
+
+
 @pytest.fixture(scope="session")
 def make_world() -> Callable[..., World]:
-    """Builds a service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
-
-    def build(*extra: Campaign) -> World:
-        declared = {c.name: c for c in (campaign("term-deposit"), make_campaign(), *extra)}
-        database, store = FakeDatabase(), FakeObjectStore()
-        suppressions = FakeSuppressionStore(database)
-        log, ledger = GatedLog(database, suppressions), FakePromotionLedger(database)
-        outcomes = FakeOutcomeStore(log)
-        models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
-        api_keys, clock = FakeApiKeyStore(database), Clock()
-        keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
-        gate = GateServices(open_gate(declared, suppressions, log.contacts, SECRETS), suppressions, log.contacts, FakeErasureStore(log))
-        services = Services(declared, models, log, outcomes, database, keys, gate, clock=lambda: NOW)
-        app = watched(create_app(services), declared)
-        world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock)
-        world.key("operator", "operator")
-        return world
-
-    return build
+    """Builds a service."""
+    return build_world
 
 
 @pytest.fixture

@@ -120,15 +120,15 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)), re.DOTALL)
 
 
-def watched(app: Flask, campaigns: Mapping[str, Campaign]) -> Flask:
-    """The app, whose test clients hold every reply against its document."""
+def watched(app: Flask, campaigns: Mapping[str, Campaign], client: type[FlaskClient] = FlaskClient) -> Flask:
+    """The app, whose test clients hold every reply against its document; ``client``: how they ask."""
     contract: list[Contract] = []
 
-    class Client(FlaskClient):
+    class Client(client):  # type: ignore[misc, valid-type]
         """Checks before it returns."""
 
         def open(self, *args: Any, **kwargs: Any) -> TestResponse:
-            reply = super().open(*args, **kwargs)
+            reply: TestResponse = super().open(*args, **kwargs)
             if not contract:
                 contract.append(Contract(deepcopy(openapi(campaigns))))
             contract[0].check(reply.request.method, reply.request.path, reply)

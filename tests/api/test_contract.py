@@ -22,6 +22,7 @@ from propensity.model import Model
 from tests.api.conftest import World
 from tests.api.contract import Contract
 from tests.api.models import make_campaign, make_model, make_rows
+from tests.api.some_lists import DONE, FAILED, LATE, WAITING, keep_all
 
 CAMPAIGNS = {**all_campaigns(), "small": make_campaign(), "strict": make_campaign(name="strict", unexpected_columns="refuse")}
 DOCUMENT = openapi(CAMPAIGNS)
@@ -36,6 +37,13 @@ def examples() -> list[Any]:
             for name, example in content.get("examples", {}).items():
                 found.append(pytest.param(method, path, kind, example["value"], id=f"{method} {path} {kind} {name}"))
     return found
+
+
+@pytest.fixture
+def world(world: World) -> World:
+    """The service, with a list in each state."""
+    keep_all(world.store)
+    return world
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +98,10 @@ def test_keys_and_refusals_go_together() -> None:
             assert set(said["x-roles"]) <= set(ROLES)
             assert ("403" in statuses) == (set(said["x-roles"]) != set(ROLES)), path
         else:
-            assert not {"401", "403", "429"} & statuses, path
-            assert method == "GET"
+            # The signature in an address is a key of its own kind.
+            signed = path.startswith(("/v1/uploads/", "/v1/downloads/"))
+            assert not {"401", "403", "429"} & statuses or path == "/sign-in" or signed, path
+            assert method == "GET" or path in ("/sign-in", "/sign-out") or signed
     assert roles_for("GET", "/livez") is None
     assert OPERATIONS["POST", "/v1/campaigns/small/predictions"]["x-roles"] == ["marketing", "operator"]
     assert OPERATIONS["GET", "/metrics"]["x-roles"] == ["operator", "auditor"]
@@ -121,6 +131,8 @@ def test_every_example_is_as_its_schema_says() -> None:
 
 
 LIST = "/v1/campaigns/term-deposit/predictions"
+PROMOTIONS = "/v1/campaigns/term-deposit/promotions"
+LISTS = "/v1/campaigns/term-deposit/lists"
 OUTCOMES = "/v1/campaigns/term-deposit/outcomes"
 ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("POST", LIST, {"json": "rows"}, 200),
@@ -155,6 +167,21 @@ ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/v1/campaigns/term-deposit/models", {}, 200),
     ("GET", "/v1/campaigns/small/models", {}, 200),
     ("GET", "/v1/campaigns/nope/models", {}, 404),
+    ("GET", PROMOTIONS, {}, 200),
+    ("GET", PROMOTIONS, {"query_string": {"limit": "1", "before": "9"}}, 200),
+    ("GET", PROMOTIONS, {"query_string": {"limit": "0"}}, 400),
+    ("GET", "/v1/campaigns/nope/promotions", {}, 404),
+    ("POST", PROMOTIONS, {"json": {"model": "champion", "reason": "asked for"}}, 200),
+    ("POST", PROMOTIONS, {"json": {"model": "0" * 12, "reason": "asked for"}}, 404),
+    ("POST", PROMOTIONS, {"json": {"model": "champion", "reason": " "}}, 422),
+    ("POST", PROMOTIONS, {"json": {"model": "champion"}}, 422),
+    ("POST", PROMOTIONS, {"data": b"x", "content_type": "text/plain"}, 415),
+    ("POST", "/v1/campaigns/term-deposit/rollbacks", {"json": {"reason": "asked for"}}, 409),
+    ("POST", "/v1/campaigns/small/rollbacks", {"json": {"reason": "asked for"}}, 503),
+    ("POST", "/v1/campaigns/nope/rollbacks", {"json": {"reason": "asked for"}}, 404),
+    ("POST", "/v1/campaigns/term-deposit/approvals", {"json": {"approve": True, "reason": "asked for"}}, 409),
+    ("POST", "/v1/campaigns/term-deposit/approvals", {"json": {"approve": 1, "reason": "asked for"}}, 400),
+    ("POST", "/v1/campaigns/nope/approvals", {"json": {"approve": True, "reason": "asked for"}}, 404),
     ("GET", "/v1/campaigns/term-deposit/lift", {}, 200),
     ("GET", "/v1/campaigns/term-deposit/lift", {"query_string": {"since": "x"}}, 400),
     ("GET", "/v1/campaigns/nope/lift", {}, 404),
@@ -177,11 +204,80 @@ ASKED: list[tuple[str, str, dict[str, Any], int]] = [
     ("GET", "/metrics", {}, 200),
     ("GET", "/v1/predictions/nope", {}, 404),
     ("GET", "/v1/caller", {}, 200),
+    ("GET", "/v1/alerts", {}, 200),
+    ("GET", "/v1/alerts", {"query_string": {"state": "open"}}, 200),
+    ("GET", "/v1/alerts", {"query_string": {"state": "?"}}, 400),
+    ("GET", "/v1/alerts/nope", {}, 404),
+    ("GET", "/v1/alerts/a-000000000000", {}, 404),
+    ("POST", "/v1/alerts/a-000000000000/acknowledgements", {"json": {}}, 404),
+    ("POST", "/v1/alerts/a-000000000000/acknowledgements", {"json": {"note": 7}}, 400),
+    ("POST", "/v1/alerts/a-000000000000/acknowledgements", {"data": b"x", "content_type": "text/plain"}, 415),
+    ("POST", "/v1/alerts/a-000000000000/acknowledgements", {"data": b" " * 11_000_000, "content_type": "application/json"}, 413),
+    ("GET", "/v1/flows", {}, 200),
     ("GET", "/livez", {}, 200),
     ("GET", "/startupz", {}, 200),
     ("GET", "/readyz", {}, 200),
     ("GET", "/openapi.json", {}, 200),
     ("GET", "/docs", {}, 200),
+    ("GET", "/monitoring", {}, 200),
+    ("GET", "/monitoring", {"query_string": {"section": "drift", "campaign": "small", "span": "7d"}}, 200),
+    ("GET", "/monitoring", {"query_string": {"section": "nope"}}, 400),
+    ("GET", "/monitoring", {"query_string": {"span": "2d"}, "headers": {"Accept": "text/html"}}, 400),
+    ("POST", LISTS, {"json": {"format": "csv"}}, 201),
+    ("POST", LISTS, {"json": {"format": "csv", "parts": True, "size_bytes": 20_000_000}}, 201),
+    ("POST", LISTS, {"data": b"["}, 400),
+    ("POST", LISTS, {"json": {"size_bytes": 2**52}}, 413),
+    ("POST", "/v1/campaigns/nope/lists", {"json": {}}, 404),
+    ("GET", f"/v1/lists/{DONE}", {}, 200),
+    ("GET", f"/v1/lists/{FAILED}", {}, 200),
+    ("GET", "/v1/lists/nope", {}, 404),
+    ("GET", f"/v1/lists/{DONE}/result", {"query_string": {"format": "xlsx"}}, 303),
+    ("GET", f"/v1/lists/{DONE}/result", {"query_string": {"format": "nope"}}, 400),
+    ("GET", f"/v1/lists/{FAILED}/result", {}, 404),
+    ("GET", f"/v1/lists/{WAITING}/result", {}, 409),
+    ("GET", f"/v1/lists/{LATE}/errors", {}, 410),
+    ("GET", f"/v1/lists/{DONE}/errors", {}, 303),
+    ("POST", "/v1/uploads/nope", {}, 403),
+    ("PUT", "/v1/uploads/nope", {}, 403),
+    ("GET", "/v1/downloads/nope", {}, 403),
+    ("GET", "/lists", {}, 200),
+    ("GET", "/lists/new", {}, 200),
+    ("POST", "/lists/new", {"data": {"form_token": "x"}}, 415),
+    ("POST", "/lists/new", {"data": {"form_token": "x"}, "content_type": "multipart/form-data"}, 400),
+    ("GET", f"/lists/{DONE}", {}, 200),
+    ("GET", f"/lists/{FAILED}", {}, 200),
+    ("GET", f"/lists/{WAITING}", {}, 200),
+    ("GET", f"/lists/{LATE}", {}, 200),
+    ("GET", "/lists/nope", {}, 404),
+    ("POST", f"/lists/{DONE}", {"data": {"form_token": "x"}}, 400),
+    ("GET", f"/lists/{DONE}/state", {}, 200),
+    ("GET", f"/lists/{DONE}/sheet", {}, 200),
+    ("GET", f"/lists/{DONE}/sheet", {"query_string": {"format": "parquet", "rows": "decided"}}, 200),
+    ("GET", f"/lists/{DONE}/sheet", {"query_string": {"rows": "nope"}}, 400),
+    ("GET", f"/lists/{WAITING}/sheet", {}, 404),
+    ("GET", f"/lists/{DONE}/refused", {}, 200),
+    ("GET", "/customer", {}, 200),
+    ("GET", "/customer", {"query_string": {"campaign": "nope"}}, 404),
+    ("POST", "/customer", {"data": {"form_token": "x"}}, 400),
+    ("GET", "/predictions/nope", {"headers": {"Accept": "text/html"}}, 404),
+    ("GET", "/campaigns", {}, 200),
+    ("GET", "/campaigns/term-deposit", {}, 200),
+    ("GET", "/campaigns/small", {}, 200),
+    ("GET", "/campaigns/nope", {}, 404),
+    ("GET", "/campaigns/term-deposit/report", {}, 200),
+    ("GET", f"/lists/{DONE}/excluded", {}, 200),
+    ("GET", "/suppressions", {}, 200),
+    ("POST", "/suppressions", {"data": {"form_token": "x"}}, 400),
+    ("GET", "/models", {}, 200),
+    ("GET", "/models", {"query_string": {"campaign": "small"}}, 200),
+    ("POST", "/models", {"data": {"form_token": "x"}}, 400),
+    ("GET", "/administration", {}, 200),
+    ("POST", "/administration", {"data": {"form_token": "x"}}, 400),
+    ("GET", "/sign-in", {}, 200),
+    ("POST", "/sign-in", {"data": {"key": "nope"}}, 400),
+    ("POST", "/sign-in", {"json": {}}, 415),
+    ("POST", "/sign-in", {"data": {"key": "x" * 1_000_000}}, 400),
+    ("POST", "/sign-out", {"data": {"form_token": "nope"}}, 400),
     ("GET", "/", {}, 200),
     ("GET", "/nope", {}, 404),
     ("DELETE", "/livez", {}, 405),

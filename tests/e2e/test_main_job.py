@@ -155,7 +155,7 @@ def test_a_second_up_finds_everything_running(machine: Machine) -> None:
 
 
 def test_every_schedule_has_runs_waiting(machine: Machine) -> None:
-    from flows.deployments import schedules
+    from propensity.schedules import schedules
 
     expected = {s.name for s in schedules()}
     deadline = time.monotonic() + 90

@@ -92,12 +92,26 @@ def test_the_service_may_insert_and_never_change(server: Server) -> None:
                 connection.execute(statement)
 
 
-def test_dashboards_read_metrics_and_no_customer(server: Server) -> None:
+def test_dashboards_read_views_and_nothing_else(server: Server) -> None:
     with server.connect("propensity_reader", "propensity") as connection:
-        connection.execute("SELECT count(*) FROM monitor_metric")
-        for table in ("prediction", "prediction_request", "outcome", "api_key"):
+        listed = connection.execute(
+            "select table_schema, table_name from information_schema.table_privileges"
+            " where grantee in ('propensity_reader', 'PUBLIC') and table_schema not in ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        assert {schema for schema, _ in listed} == {"panels"}
+        for _, view in listed:
+            found = connection.execute(sql.SQL("SELECT * FROM panels.{}").format(sql.Identifier(view)))
+            named = {column.name for column in found.description or ()}
+            assert not named & {"customer_id", "customer_ids", "caller", "features", "prediction_id", "request_id"}
+        for table in ("prediction", "prediction_request", "outcome", "api_key", "monitor_metric", "prediction_hour", "prediction_counts"):
             with pytest.raises(pg.InsufficientPrivilege):
                 connection.execute(sql.SQL("SELECT 1 FROM {}").format(sql.Identifier(table)))
+        for function in ("count_panel_hours()", "recount_panel_hours()", "forget_service_minutes(now())", "panels.campaigns_seen()"):
+            with pytest.raises(pg.InsufficientPrivilege):
+                connection.execute(f"SELECT {function}")
+        assert connection.execute("show statement_timeout").fetchall() == [("10s",)]
+        with pytest.raises(pg.ReadOnlySqlTransaction):
+            connection.execute("create temporary table mine (n integer)")
 
 
 def test_running_again_changes_passwords_and_nothing_else(server: Server) -> None:

@@ -57,6 +57,7 @@ from tests.fakes import (
     FakePeriodStore,
     FakePromotionLedger,
 )
+from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 
 NAME = "term-deposit"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -116,6 +117,10 @@ def at(tmp_path: Path, models: list[Model]) -> Platform:
         monitors=FakeMonitorStore(database),
         periods=FakePeriodStore(database),
         registry=FakeModelRegistry(),
+        shadow=cast(Any, None),
+        comparisons=cast(Any, None),
+        alerts=FakeAlertStore(),
+        heartbeats=FakeHeartbeatStore(),
         suppressions=log.suppressions,
         contacts=cast(Any, log.contacts),
         erasures=FakeErasureStore(log),
@@ -347,7 +352,7 @@ def test_a_store_that_comes_back_is_waited_for(at: Platform) -> None:
             raise ObjectStoreUnavailable("not now")
         return Finished(state="done", finished_at=NOW)
 
-    assert list_job._patiently(work, slept.append).state == "done"
+    assert list_job.patiently(work, slept.append).state == "done"
     assert slept == [1.0, 5.0]
 
 

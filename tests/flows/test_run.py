@@ -5,8 +5,8 @@ import json
 import pytest
 
 from flows import run
-from flows.deployments import schedules
 from propensity.errors import DatabaseUnavailable, SettingsInvalid
+from propensity.schedules import schedules
 
 
 @pytest.mark.parametrize("name", [scheduled.name for scheduled in schedules()])

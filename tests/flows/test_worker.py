@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from flows import worker
-from flows.deployments import schedules
 from propensity.errors import SettingsInvalid
+from propensity.schedules import platform_schedules, schedules
 
 VARIABLES = {
     worker.CLUSTER: "arn:aws:ecs:eu-central-1:1:cluster/c",
@@ -60,4 +60,4 @@ def test_registering_twice_leaves_one_deployment_for_each_flow(monkeypatch: pyte
             asyncio.run(worker.register(place))
         found = asyncio.run(registered())
     # The clock is EventBridge's.
-    assert sorted(found) == sorted((scheduled.name, worker.POOL, False) for scheduled in schedules())
+    assert sorted(found) == sorted((scheduled.name, worker.POOL, False) for scheduled in [*schedules(), *platform_schedules()])

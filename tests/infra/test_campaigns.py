@@ -9,17 +9,13 @@ from typing import Any
 
 import pytest
 
-from flows.deployments import MONITOR_CRON, SCORE_CRON, schedules
 from infra import config
 from infra.constructs.registry import IMAGES
 from propensity.campaigns import all_campaigns
+from propensity.schedules import platform_schedules, schedules
 
 Synthesise = Callable[..., Any]
 CAMPAIGNS = tuple(all_campaigns())
-
-
-def test_the_clock_is_the_same_as_on_one_machine() -> None:
-    assert (config.SCORE_CRON, config.MONITOR_CRON) == (SCORE_CRON, MONITOR_CRON)
 
 
 def test_every_flow_of_every_campaign_is_due_once(synthesise: Synthesise, name: str) -> None:
@@ -34,18 +30,20 @@ def test_every_flow_of_every_campaign_is_due_once(synthesise: Synthesise, name: 
         assert properties["ScheduleExpressionTimezone"] == "Etc/UTC"
         assert properties["Target"]["DeadLetterConfig"]
         started.append(override["command"][3])
-    assert sorted(started) == sorted(scheduled.name for scheduled in schedules())
+    assert sorted(started) == sorted(scheduled.name for scheduled in [*schedules(), *platform_schedules()])
 
 
-def test_lists_left_half_done_are_seen_to(synthesise: Synthesise, name: str) -> None:
+def test_lists_left_half_done_and_late_flows_are_seen_to(synthesise: Synthesise, name: str) -> None:
     schedules = [s["Properties"] for s in synthesise(name)["Jobs"].of_type("AWS::Scheduler::Schedule").values()]
-    (sweep,) = (s for s in schedules if s["ScheduleExpression"] == "rate(1 hour)")
-    (override,) = json.loads(sweep["Target"]["Input"])["containerOverrides"]
-    assert override == {"name": "list", "command": ["python", "-m", "flows.list_job", "--pending"]}
+    hourly = [s for s in schedules if s["ScheduleExpression"] == "rate(1 hour)"]
+    started = [json.loads(s["Target"]["Input"])["containerOverrides"][0] for s in hourly]
+    assert {"name": "list", "command": ["python", "-m", "flows.list_job", "--pending"]} in started
+    assert {"name": "flow", "command": ["python", "-m", "flows.health", "--once"]} in started
+    assert len(started) == 2
 
 
 def test_people_hear_of_tasks_that_were_lost(synthesise: Synthesise, name: str) -> None:
-    (rule,) = (r["Properties"] for n, r in synthesise(name)["Jobs"].of_type("AWS::Events::Rule").items() if n.startswith("LostTasks"))
+    (rule,) = (r["Properties"] for n, r in synthesise(name)["Jobs"].of_type("AWS::Events::Rule").items() if n.startswith("LostTasksRule"))
     detail = rule["EventPattern"]["detail"]
     assert detail["stopCode"] == ["TaskFailedToStart", "SpotInterruption", "TerminationNotice"]
     assert {ref["Ref"][:8] for ref in detail["taskDefinitionArn"]} == {"FlowTask", "ListTask"}
@@ -60,7 +58,12 @@ def test_a_new_campaign_is_one_declaration(new_app: Callable[[str], Any]) -> Non
     one = all_campaigns()[CAMPAIGNS[0]]
     new = dataclasses.replace(one, name="brand-new", retrain_cron="0 4 * * 1")
     stage = PlatformStage(
-        new_app("dev"), "platform", environment=config.environment_named("dev"), campaigns=(one, new), tags=dict.fromkeys(IMAGES, "1")
+        new_app("dev"),
+        "platform",
+        environment=config.environment_named("dev"),
+        campaigns=(one, new),
+        tags=dict.fromkeys(IMAGES, "1"),
+        version="1",
     )
     jobs, operations = Template.from_stack(stage.jobs).to_json(), Template.from_stack(stage.operations).to_json()
     expressions = [
@@ -68,7 +71,7 @@ def test_a_new_campaign_is_one_declaration(new_app: Callable[[str], Any]) -> Non
         for r in jobs["Resources"].values()
         if "brand-new" in r.get("Properties", {}).get("Description", "")
     ]
-    assert len(expressions) == 3
+    assert len(expressions) == len(schedules((new,)))
     assert "cron(0 4 ? * MON *)" in expressions
     assert "monitor-brand-new-late" in json.dumps(operations) or "monitor-brand-new-ended" in json.dumps(operations)
 

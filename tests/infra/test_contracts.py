@@ -29,6 +29,9 @@ FORMS = (
     ("Queue", "queue"),
     ("TasksEnded", "queue"),
     ("Vpc", "vpc-1"),
+    ("SparkRole", "arn:aws:iam::1:role/x"),
+    ("SparkApplication", "00abc"),
+    ("SparkLog", "lines"),
 )
 
 

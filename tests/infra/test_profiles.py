@@ -40,6 +40,21 @@ def test_lean_has_the_same_parts_and_smaller(synthesise: Synthesise) -> None:
     assert {name for name, provider in on_spot.items() if provider == "FARGATE"} == {n for n in on_spot if "Scoring" in n}
 
 
+@pytest.mark.parametrize("profile", ["lean", "near-zero"])
+def test_only_made_up_data_go_without_a_firewall(synthesise: Synthesise, profile: str) -> None:
+    assert synthesise("dev").of_type("AWS::WAFv2::WebACL")
+    assert not synthesise("dev", profile).of_type("AWS::WAFv2::WebACL")
+    assert synthesise("prod", profile).of_type("AWS::WAFv2::WebACLAssociation")
+    for environment in ENVIRONMENTS:
+        assert with_profile(environment, profile).firewall or not environment.keep_data
+
+
+def test_near_zero_has_no_secret_of_a_server_that_it_does_not_have(synthesise: Synthesise) -> None:
+    usual, found = (set(synthesise("dev", profile)["Database"].of_type("AWS::SecretsManager::Secret")) for profile in ("lean", "near-zero"))
+    assert {name.rstrip("0123456789ABCDEF") for name in usual - found} == {"DatabasePrefectAuth", "DatabaseGrafanaAdmin", "DatabaseSession"}
+    assert found < usual
+
+
 def test_near_zero_runs_nothing_while_nobody_asks(synthesise: Synthesise) -> None:
     found = synthesise("dev", "near-zero")
     for kind in ("AWS::ECS::Service", "AWS::ElasticLoadBalancingV2::LoadBalancer", "AWS::EC2::NatGateway"):
@@ -53,7 +68,7 @@ def test_near_zero_runs_nothing_while_nobody_asks(synthesise: Synthesise) -> Non
 def test_near_zero_has_the_same_api_answered_by_the_services_image(synthesise: Synthesise) -> None:
     usual, found = synthesise("dev")["Front"], synthesise("dev", "near-zero")["Front"]
     assert paths(found.template) == paths(usual.template)
-    for kind in ("AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan", "AWS::ApiGateway::GatewayResponse", "AWS::WAFv2::WebACL"):
+    for kind in ("AWS::ApiGateway::ApiKey", "AWS::ApiGateway::UsagePlan", "AWS::ApiGateway::GatewayResponse"):
         assert len(found.of_type(kind)) == len(usual.of_type(kind)) > 0, kind
     (scoring,) = (f["Properties"] for f in found.of_type("AWS::Lambda::Function").values() if f["Properties"].get("PackageType") == "Image")
     assert scoring["ImageConfig"]["Command"] == ["python", "-m", "lambda.container"]

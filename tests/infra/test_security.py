@@ -149,7 +149,7 @@ def test_postgres_takes_tls_alone_and_programs_ask_for_it(platform: Any) -> None
     ]
     assert addresses
     for name, address in addresses:
-        assert "sslmode=require" in address or "ssl=require" in address, name
+        assert "sslmode=verify-full" in address or "?ssl=verify-full" in address, name
 
 
 def test_what_is_stored_is_encrypted(platform: Any) -> None:

@@ -21,6 +21,7 @@ PINNED = {
         "Database/DatabasePasswordgrafana689C8B55",
         "Database/DatabasePrefectAuth3CF444F2",
         "Database/DatabaseGrafanaAdmin06071729",
+        "Database/DatabaseSessionA217FD92",
     },
     "AWS::ECR::Repository": {
         "Registry/RegistryApi566C2B55",

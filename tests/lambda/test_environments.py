@@ -20,6 +20,15 @@ TASK = {
     "SECURITY_GROUPS": "sg-1",
     "CAPACITY_PROVIDER": "FARGATE",
 }
+SPARK = {
+    "SPARK_FROM_BYTES": "1000000",
+    "SPARK_APPLICATION_ID": "00abc",
+    "SPARK_ROLE_ARN": "arn:aws:iam::123456789012:role/spark",
+    "SPARK_CODE": "s3://lake/spark/1",
+    "SPARK_LOG_GROUP": "spark",
+    "SPARK_DATABASE_URL": "postgresql://app@db:5432/propensity",
+    "SPARK_PASSWORD_SECRET_ARN": SECRET,
+}
 SOUND: Mapping[str, Mapping[str, str]] = {
     "lists": {
         "STORE_URL": "s3://lake/a/b",
@@ -33,6 +42,7 @@ SOUND: Mapping[str, Mapping[str, str]] = {
         "STORE_URL": "s3://lake",
         "UPLOAD_LIMIT_BYTES": "1000000",
         **{f"LIST_{name}": value for name, value in TASK.items()},
+        **SPARK,
     },
     "alert": {
         "STORE_URL": "s3://lake",
@@ -54,6 +64,10 @@ WRONG = {
     "UPLOAD_LIMIT_BYTES": ("0", "-1", "1e6", "9" * 30, "²"),
     "UPLOAD_EXPIRY_S": ("0", "999999"),
     "DOWNLOAD_EXPIRY_S": ("0", "999999"),
+    "SPARK_FROM_BYTES": ("0", "1e9"),
+    "SPARK_ROLE_ARN": ("secret-word", "arn:aws:s3:::bucket"),
+    "SPARK_CODE": ("lake/spark", "file:///spark"),
+    "SPARK_PASSWORD_SECRET_ARN": ("secret-word",),
     "LIST_SUBNETS": (",", "secret-word", "subnet-1,,subnet-2"),
     "LIST_SECURITY_GROUPS": ("subnet-1",),
     "LIST_CAPACITY_PROVIDER": ("fargate", "EC2"),

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
 
 from monitoring.job import monitor, performance
+from monitoring.window import Sample, log_rows, row_keys
 from propensity.errors import DataError, NoLiveModel, ObjectStoreUnavailable
 from propensity.model import Model, save_package
 from propensity.ports import LoggedRequest, MonitorRun, Outcome, Promotion
@@ -14,6 +16,7 @@ from propensity.prediction_id import prediction_id
 from propensity.schema import Table
 from propensity.scoring import raw_features
 from propensity.snapshot import read_snapshot, write_snapshot
+from propensity.watch import Watch
 from tests.builders import tiny_campaign, tiny_labels, tiny_snapshot, tiny_table, train_fast
 from tests.fakes import NOW, FakeDatabase, FakeMonitorStore, FakeObjectStore, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
 
@@ -54,7 +57,15 @@ class Platform:
 
     def performance(self, *, now: datetime = MATURE) -> MonitorRun:
         return performance(
-            CAMPAIGN, ledger=self.ledger, outcomes=self.outcomes, monitor_store=self.monitors, since=SINCE, until=UNTIL, now=now
+            CAMPAIGN,
+            ledger=self.ledger,
+            store=self.store,
+            outcomes=self.outcomes,
+            monitor_store=self.monitors,
+            since=SINCE,
+            until=UNTIL,
+            now=now,
+            rows=partial(log_rows, self.log),
         )
 
 
@@ -257,3 +268,94 @@ def test_young_predictions_are_told_as_preliminary_and_judged_when_they_are_matu
     assert {m.method for m in run.metrics if m.metric == "preliminary_roc_auc"} == {"preliminary"}
     assert not values(run, "roc_auc")
     assert at.performance().rows == 1_000
+
+
+def test_a_change_that_lasts_is_an_alarm_and_one_odd_list_is_watched(at: Platform, model: Model) -> None:
+    for hours in (-20, 0, 20):
+        at.database.now = NOW + timedelta(hours=hours)
+        at.predict(model, shifted(tiny_table(1_000, 31 + hours), "rate", 1.5))
+    run = at.monitor()
+    assert run.alarm == "alarm"
+    assert verdicts(run, "chance")["rate"] == "alarm"
+    assert {name for name, state in verdicts(run, "chance").items() if state == "alarm"} <= {"rate", None}
+    assert values(run, "new_alarms")[None] >= 1
+    once = Platform(at.store)
+    once.promote(model)
+    once.predict(model, shifted(tiny_table(3_000, 11), "rate", 1.5))
+    odd = once.monitor()
+    assert (odd.alarm, verdicts(odd, "chance")["rate"]) == ("watch", "watch")
+
+
+def test_a_change_seen_in_the_window_before_is_an_alarm_now_and_new_only_once(at: Platform, model: Model) -> None:
+    for day in (0, 2, 4):
+        at.database.now = NOW + timedelta(days=day)
+        at.predict(model, shifted(tiny_table(3_000, 11 + day), "rate", 1.5))
+    runs = [at.monitor(SINCE + timedelta(days=day), UNTIL + timedelta(days=day)) for day in (0, 2, 4)]
+    assert [run.alarm for run in runs] == ["watch", "alarm", "alarm"]
+    assert values(runs[1], "new_alarms")[None] >= 1
+    assert values(runs[2], "new_alarms")[None] == 0
+
+
+def test_too_little_data_is_a_state(at: Platform, model: Model) -> None:
+    at.predict(model, shifted(tiny_table(20, 11), "rate", 3))
+    assert at.monitor().alarm == "too_little_data"
+    assert at.monitor(SINCE - timedelta(days=9), SINCE).alarm == "no_data"
+
+
+def test_the_impact_of_a_change_is_told_in_money(at: Platform, model: Model) -> None:
+    table = shifted(tiny_table(3_000, 11), "rate", -2)
+    at.predict(model, table)
+    run = at.monitor()
+    scores = model.score(table)
+    expected = float(np.maximum(0, 20 * scores - 5).mean() * 1_000)
+    assert values(run, "expected_profit_per_1000")[None] == pytest.approx(expected)
+    [whole] = [m for m in run.metrics if m.metric == "impact_per_1000" and m.column is None]
+    assert whole.value == pytest.approx(expected - values(run, "reference_profit_per_1000")[None])
+    assert whole.high is not None
+    assert whole.high < 0
+    by_column = {m.column: m.value for m in run.metrics if m.metric == "impact_per_1000" and m.column}
+    assert min(by_column, key=lambda name: by_column[name]) == "rate"
+    assert abs(by_column["age"]) < 0.1 * abs(by_column["rate"])
+
+
+def test_rows_of_another_schema_and_refusals_are_counted(at: Platform, model: Model) -> None:
+    at.predict(model, tiny_table(300, 11))
+    entry = at.log.entries[0]
+    other = replace(entry, request_id=entry.request_id[:-3] + "999", features=entry.features[:, :4])
+    at.log.entries.append(replace(other, refused=100, received=400))
+    run = at.monitor()
+    assert (run.rows, values(run, "rows_of_another_schema")[None]) == (300, 300)
+    assert values(run, "refused_share")[None] == pytest.approx(100 / 700)
+
+
+def test_groups_are_told_with_and_without_outcomes(base: tuple[dict[str, bytes], Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FakeObjectStore()
+    store.objects = dict(base[0])
+    at, table, declared = Platform(store), tiny_table(2_000, 11), tiny_campaign(watch=Watch(protected=("job", "age")))
+    monkeypatch.setitem(globals(), "CAMPAIGN", declared)
+    at.promote(base[1])
+    request_id = at.predict(base[1], table)
+    run = at.monitor()
+    contact, jobs = at.log.entries[0].contact, np.array(table.values("job"))
+    rates = {m.group: m.value for m in run.metrics if m.metric == "contact_rate" and m.column == "job"}
+    assert rates == {job: pytest.approx(contact[jobs == job].mean()) for job in ("clerk", "farmer", "nurse", "pilot")}
+    labels = tiny_labels(table, 11)
+    at.outcomes.record(declared.name, [Outcome(bool(y), None, prediction_id(request_id, n)) for n, y in enumerate(labels, start=1)], "test")
+    hit = {m.group: m.value for m in at.performance().metrics if m.metric == "true_positive_rate" and m.column == "job"}
+    assert hit["pilot"] == pytest.approx(contact[(jobs == "pilot") & labels].mean())
+
+
+def test_a_sample_is_the_same_in_any_order_and_uniform() -> None:
+    rng, ids = np.random.default_rng(1), [f"00000000-0000-4000-8000-{n:012d}" for n in range(400)]
+    keys = row_keys(ids, np.full(400, 50))
+    rows = rng.random((20_000, 3))
+    taken = []
+    for order in (np.arange(20_000), rng.permutation(20_000)):
+        sample = Sample(1_000, 2)
+        for part in np.array_split(order, 13):
+            sample.add(keys[part], rows[part, :2], rows[part, 2])
+        taken.append(sample._rows[np.argsort(sample._keys)])
+    assert np.array_equal(taken[0], taken[1])
+    assert len(np.unique(keys)) == 20_000
+    # The mean of a thousand uniform numbers: five standard errors.
+    assert taken[0][:, 2].mean() == pytest.approx(0.5, abs=5 * 0.289 / np.sqrt(1_000))

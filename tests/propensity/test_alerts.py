@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -112,3 +113,16 @@ def test_the_last_day_of_the_window_is_the_alerts_day() -> None:
 def test_reading_one_needs_no_numpy() -> None:
     code = "import sys, propensity.alerts; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_run_that_judges_alarms_is_told_of_by_its_alarm_alone() -> None:
+    numbers = (
+        MonitorMetric("job", "psi", "numpy_psi", 0.9, 0.1, 0.2, "drift"),
+        MonitorMetric("age", "chance", "chernoff_holm", 1e-9, None, 0.003, "alarm"),
+    )
+    quiet = replace(run("drift", "drift", *numbers), alarm="watch")
+    assert alert_of(quiet) is None
+    told = alert_of(replace(quiet, verdict="stable", alarm="alarm"))
+    assert told is not None
+    assert [finding.column for finding in told.findings] == ["age"], "what is out of its band alone would make one alarm look like another"
+    assert from_message(to_message(told)) == told

@@ -23,8 +23,12 @@ from propensity.campaign import (
     Quality,
     Source,
 )
+from propensity.challenge import Challenge, RollbackBound
 from propensity.errors import CampaignError
 from propensity.recipe import Choice, Constant, Draw, Lift, Recipe, Slope, Uniform
+from propensity.retraining import Retraining, Span
+from propensity.watch import Watch
+from propensity.zoo import Zoo
 from tests.builders import tiny_campaign
 
 DRAWS: dict[str, Draw] = {
@@ -118,6 +122,12 @@ CONTRADICTIONS: dict[str, tuple[Mapping[str, Any], str]] = {
     "lift of a number": ({"recipe": recipe(effects=(Lift("age", {"a": 1.0}),))}, "'age'"),
     "lift of an unknown value": ({"recipe": recipe(effects=(Lift("job", {"king": 1.0}),))}, "'job'"),
     "recipe without months": ({"recipe": recipe(months=0)}, "span"),
+    "context that is no feature": ({"watch": Watch(context=("x",))}, "'x'"),
+    "segments that are no feature": ({"watch": Watch(segments=("accepted",))}, "'accepted'"),
+    "no false alarm ever": ({"watch": Watch(false_alarms_per_month=0.0)}, "false_alarms_per_month"),
+    "more parts than there are": ({"watch": Watch(agreeing_parts=4)}, "agreeing_parts"),
+    "groups of one": ({"watch": Watch(smallest_group=1)}, "smallest_group"),
+    "impact of nothing": ({"watch": Watch(impact_share=0.0)}, "impact_share"),
     "recipe from no month": ({"recipe": recipe(first_month="2024")}, "span"),
 }
 
@@ -181,13 +191,21 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"monitors": ()},
     {"gates": ()},
     {"leak_guard": LeakGuard(0.9)},
+    {"challenge": Challenge(approval="human")},
+    {"challenge": Challenge(rollback=RollbackBound(worse_by=0.02))},
     {"test_share": 0.25},
     {"unexpected_columns": "refuse"},
     {"retrain_cron": "0 4 5 * *"},
+    {"retraining": Retraining(every_days=31)},
+    {"retraining": Retraining(spans=(Span("age", 20, 60, 40, 10),))},
+    {"zoo": Zoo(candidates=("xgboost", "logistic"))},
+    {"zoo": Zoo(candidates=("xgboost",), search_trials=5)},
     {"recipe": recipe()},
     {"recipe": recipe(intercept=0.1)},
     {"recipe": recipe(draws=DRAWS | {"age": Constant(40)})},
     {"recipe": recipe(effects=(Lift("job", {"pilot": 1.0}),))},
+    {"watch": Watch(false_alarms_per_month=0.2)},
+    {"watch": Watch(context=("rate",))},
 )
 
 

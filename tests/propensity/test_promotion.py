@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from propensity.campaign import Campaign, Gate
 from propensity.errors import Malformed, ModelError, NoLiveModel, NotFound
 from propensity.ports import Promotion
-from propensity.promotion import aliases, choose, judge, parse_choice, previous
+from propensity.promotion import aliases, choose, judge, line_of, parse_choice, previous
 from tests.builders import tiny_campaign
 
 NAN = float("nan")
@@ -78,7 +79,7 @@ def test_a_judgement_of_numpy_figures_can_be_written_as_json() -> None:
 
 
 class History:
-    """A ledger with a given history: ``p:a`` promotes model a, ``x:a`` refuses it, ``r:a`` rolls back to it."""
+    """A given history: ``p:a`` promotes model a, ``x:a`` refuses it, ``r:a`` rolls back to it."""
 
     def __init__(self, steps: str) -> None:
         actions = {"p": "promote", "x": "refuse", "r": "rollback"}
@@ -89,15 +90,6 @@ class History:
 
     def history(self, campaign: str) -> list[Promotion]:
         return [row for row in self.rows if row.campaign == campaign]
-
-    def live(self, campaign: str) -> Promotion | None:
-        raise AssertionError(f"not asked: {campaign}")
-
-    def marks(self) -> Mapping[str, Hashable]:
-        raise AssertionError("not asked")
-
-    def append(self, promotion: Promotion) -> Promotion:
-        raise AssertionError(f"nothing is written by looking: {promotion}")
 
 
 @pytest.mark.parametrize(
@@ -119,13 +111,13 @@ class History:
     ],
 )
 def test_a_rollback_returns_to_the_model_that_was_live_before(steps: str, back_to: str) -> None:
-    assert previous(History(steps), "tiny").model_digest == back_to * 64
+    assert previous(History(steps).history("tiny"), "tiny").model_digest == back_to * 64
 
 
 @pytest.mark.parametrize("steps", ["p:a", "p:a x:b", "p:a p:b r:a", "p:a p:b p:c r:b r:a", "p:a p:a"])
 def test_the_first_model_has_none_before_it(steps: str) -> None:
     with pytest.raises(ModelError) as refusal:
-        previous(History(steps), "tiny")
+        previous(History(steps).history("tiny"), "tiny")
     assert not isinstance(refusal.value, NoLiveModel)
     assert "a" * 12 in str(refusal.value)
 
@@ -133,12 +125,12 @@ def test_the_first_model_has_none_before_it(steps: str) -> None:
 @pytest.mark.parametrize("steps", ["", "x:a", "x:a x:b"])
 def test_nothing_live_cannot_be_rolled_back(steps: str) -> None:
     with pytest.raises(NoLiveModel):
-        previous(History(steps), "tiny")
+        previous(History(steps).history("tiny"), "tiny")
 
 
 def test_another_campaign_s_history_is_not_looked_at() -> None:
     with pytest.raises(NoLiveModel):
-        previous(History("p:a p:b"), "other")
+        previous(History("p:a p:b").history("other"), "other")
 
 
 def named(steps: str, live: str | None) -> dict[str, str]:
@@ -198,3 +190,16 @@ def test_choices(wanted: object, choice: str) -> None:
 def test_what_is_no_choice_is_malformed(wanted: object) -> None:
     with pytest.raises(Malformed, match="champion, previous, challenger"):
         parse_choice(wanted)
+
+
+def test_a_recalibrated_model_is_the_same_model() -> None:
+    rows = History("p:a p:b").rows
+    for digest in "cd":
+        before = rows[-1].model_digest
+        rows.append(replace(rows[-1], sequence=len(rows) + 1, model_digest=digest * 64, replaces=before, evidence={"recalibrates": before}))
+    assert [row.model_digest[0] for row in line_of(rows)] == ["d", "c", "b"]
+    assert previous(rows, "tiny").model_digest == "a" * 64
+    named = {alias: row.model_digest[0] for alias, row in aliases(rows, "d" * 64).items()}
+    assert named == {"champion": "d", "previous": "a", "challenger": "a"}
+    other = replace(rows[-1], sequence=5, model_digest="e" * 64, replaces="d" * 64)
+    assert [row.model_digest[0] for row in line_of([*rows, other])] == ["e"], "evidence that speaks of another model is none"

@@ -44,7 +44,7 @@ def run(containers: Runtime, program: str, environment: dict[str, str], name: st
 
 def test_a_container_gets_its_variables_with_this_machines_addresses(tmp_path: Path) -> None:
     told = {
-        "URL": "postgresql://app@db-1.abc.eu-central-1.rds.amazonaws.com:5432/propensity?sslmode=require",
+        "URL": "postgresql://app@db-1.abc.eu-central-1.rds.amazonaws.com:5432/propensity?sslmode=verify-full",
         "HOST": "0.0.0.0",
         "CACHE": "/tmp/cache",
         "OTHER": "https://example.org/tmp",

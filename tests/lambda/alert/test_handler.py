@@ -301,3 +301,22 @@ def test_a_store_that_is_down_fails_the_alert(function: ModuleType, people: Peop
     with pytest.raises(function.NotAllDone):
         function.handle(event(alert()), Context())
     assert people.letters == []
+
+
+def test_a_late_flow_a_reminder_and_the_end_are_told_and_start_nothing(function: ModuleType, people: People, prefect: Prefect) -> None:
+    from dataclasses import replace
+
+    from propensity.alerts import from_message
+
+    drift = from_message(alert())
+    late = replace(drift, kind="flow-late", verdict="late", about="score", findings=[], run_id=OTHER, detail="Due 06:00 UTC.")
+    messages = [late, replace(drift, occasion="reminder-1"), replace(drift, occasion="resolved")]
+    for _ in range(2):
+        function.handle(event(*(to_message(message) for message in messages)), Context())
+    assert prefect.runs == {}
+    subjects = sorted(letter["Subject"] for letter in people.letters)
+    assert subjects == [
+        "resolved: term-deposit: customers have changed (drift)",
+        "still: term-deposit: customers have changed (drift)",
+        "term-deposit: a flow is late (score)",
+    ]

@@ -33,6 +33,13 @@ SOUND = {
     "PROPENSITY_LIST_SUBNETS": "subnet-1,subnet-2",
     "PROPENSITY_LIST_SECURITY_GROUPS": "sg-1",
     "PROPENSITY_LIST_CAPACITY_PROVIDER": "FARGATE_SPOT",
+    "PROPENSITY_SPARK_FROM_BYTES": "2000",
+    "PROPENSITY_SPARK_APPLICATION_ID": "00abc",
+    "PROPENSITY_SPARK_ROLE_ARN": "arn:aws:iam::123456789012:role/spark",
+    "PROPENSITY_SPARK_CODE": "s3://lake/spark/1",
+    "PROPENSITY_SPARK_LOG_GROUP": "spark",
+    "PROPENSITY_SPARK_DATABASE_URL": "postgresql://app@db:5432/propensity",
+    "PROPENSITY_SPARK_PASSWORD_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app-1",
 }
 
 
@@ -215,3 +222,30 @@ def test_the_log_follows_a_list_and_says_nothing_else(function: ModuleType, stor
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     (said,) = [line for line in lines if line["message"] == "upload"]
     assert (said["list_id"], said["outcome"], said["request_id"], said["message_id"]) == (str(ONE), "started", "of-lambda", "message-0")
+
+
+def test_a_large_list_goes_to_spark_and_no_task_is_started(
+    function: ModuleType, store: S3Store, tasks: Tasks, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROPENSITY_UPLOAD_LIMIT_BYTES", "1000000")
+    asked: list[dict[str, Any]] = []
+
+    class Emr:
+        def start_job_run(self, **given: Any) -> dict[str, str]:
+            asked.append(given)
+            return {"arn": f"arn:aws:emr-serverless:eu-central-1:123456789012:/applications/00abc/jobruns/{given['clientToken']}"}
+
+    monkeypatch.setattr("propensity.adapters.spark_jobs._client", Emr)
+    function._jobs.cache_clear()
+    large = notification(ONE, TWO)
+    large["Records"][0]["s3"]["object"]["size"] = 2000
+    large["Records"][1]["s3"]["object"]["size"] = 1999
+    for _ in range(2):
+        assert failed(function.handle(queued(large), Context())) == []
+    assert tasks.lists == [str(TWO)]
+    (job,) = asked
+    assert job["executionRoleArn"] == SOUND["PROPENSITY_SPARK_ROLE_ARN"]
+    assert job["jobDriver"]["sparkSubmit"]["entryPointArguments"][0] == str(ONE)
+    task = read_json(store, ONE.key(TASK), Task)
+    assert task is not None
+    assert task.task.endswith(f"list-{ONE.token}")

@@ -18,10 +18,15 @@ TABLES = [
     "monitor_metric",
     "flow_period",
     "outcome_batch",
+    "alert",
+    "alert_event",
+    "flow_schedule",
+    "flow_heartbeat",
     "suppression",
     "contact",
     "prediction_gate",
 ]
+WITHOUT_CAMPAIGN = {"monitor_metric": "run_id", "alert_event": "alert_id"}
 
 
 def test_several_at_once_and_again(database: DatabaseUrls) -> None:
@@ -47,7 +52,7 @@ def test_a_newer_database_is_left_alone(database: DatabaseUrls) -> None:
 @pytest.mark.parametrize("what", ["update {} set campaign = 'x'", "delete from {}", "truncate {} cascade", "drop table {}"])
 def test_the_application_can_change_nothing(database: DatabaseUrls, table: str, what: str) -> None:
     migrate(database.owner_url)
-    column = "run_id" if table == "monitor_metric" else "campaign"
+    column = WITHOUT_CAMPAIGN.get(table, "campaign")
     with psycopg.connect(database.app_url) as app:
         app.execute(f"select * from {table}")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):

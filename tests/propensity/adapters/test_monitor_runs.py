@@ -48,3 +48,13 @@ def test_recording_again_is_harmless(store: PostgresMonitorStore) -> None:
     store.record(one)
     store.record(dataclasses.replace(one, verdict="drift"))
     assert [(r.verdict, len(r.metrics)) for r in store.runs(campaign)] == [("no_data", 1)]
+
+
+def test_the_alarm_and_what_numbers_rest_on_come_back(store: PostgresMonitorStore) -> None:
+    campaign = uuid.uuid4().hex
+    number = MonitorMetric("job", "contact_rate", "wilson", 0.2, None, None, "stable", np.float64(0.1), 0.3, 120.0, "clerk")
+    for state in (None, "no_data", "too_little_data", "quiet", "watch", "alarm"):
+        store.record(dataclasses.replace(run(campaign, (number,)), alarm=state))
+    stored = store.runs(campaign)
+    assert {one.alarm for one in stored} == {None, "no_data", "too_little_data", "quiet", "watch", "alarm"}
+    assert stored[0].metrics == (number,)

@@ -63,6 +63,33 @@ def test_a_file_is_put_and_got_in_pieces(store: ObjectStore, tmp_path: Path, mon
         list(store.pieces("a/other"))
 
 
+def test_an_object_is_read_in_places(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("propensity.adapters.object_store.RANGE_BYTES", 100)
+    data = bytes(range(256)) * 10
+    store.put("a/b", data)
+    with store.open_at("a/b") as file:
+        assert file.read(3) == data[:3]
+        assert file.seek(-5, os.SEEK_END) == len(data) - 5
+        assert file.read() == data[-5:]
+        file.seek(700)
+        assert file.read(450) == data[700:1150]
+    with pytest.raises(NotFound):
+        store.open_at("a/c")
+
+
+def test_the_version_that_was_noticed_is_read_and_no_other(s3: Any) -> None:
+    s3.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": "Enabled"})
+    lake = S3Store("lake", "", s3)
+    version = s3.put_object(Bucket="lake", Key="k", Body=b"first")["VersionId"]
+    lake.put("k", b"second")
+    with lake.open_at("k", version) as file:
+        assert file.read() == b"first"
+    with lake.open_at("k") as file:
+        lake.put("k", b"third")
+        with pytest.raises(ObjectStoreUnavailable):
+            file.read()
+
+
 def test_what_is_not_there_is_not_found(store: ObjectStore) -> None:
     store.put("a/b", b"1")
     for key in ("nothing", "a", "a/b/c"):

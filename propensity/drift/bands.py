@@ -1,11 +1,4 @@
-"""Whether the rows of a window still look like those that a model learned from.
-
-The number is the population stability index (PSI) per column, of all rows, over bins that the reference decides:
-
-- every category is a bin, and so is "missing";
-- a number with few distinct values in the reference has a bin per value and one for each gap between them, so that a constant column
-  (bins by quantile would be a single one, and its PSI zero for ever) shows any other value;
-- any other number is cut at the deciles of the reference; a value that fills more than one decile has a bin of its own.
+"""The bands that people know: the population stability index (PSI) per column of all rows against 0.1 and 0.2, and the KS distance.
 
 Verdict of a column: ``drift`` where its PSI or its missing share reaches the alert bound that the campaign declares, ``warning`` by the
 warn bounds, else ``stable``. Two bounds are not taken as declared. A PSI bound is never below what chance alone exceeds once in a
@@ -14,6 +7,8 @@ above that of the reference: a column that is half empty by nature has not drift
 
 Verdict of a run: ``no_data`` without rows; ``drift`` where the share of drifted columns or the PSI of the predictions reaches its alert
 bound; ``warning`` where one of these reaches its warn bound or any column is not stable; else ``stable``.
+
+These verdicts are for the eye. Whether somebody is called is decided by `propensity.drift.alarms`.
 """
 
 from __future__ import annotations
@@ -22,21 +17,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from propensity.campaign import Campaign, Categorical, Feature, Monitor
+from propensity.drift.bins import Column, Counts, FloatArray, as_numbers, bins_of, numeric_bins
+from propensity.drift.counted import PREDICTION, ColumnReference, Counted, Reference, count_table, reference_of
 from propensity.errors import DataError
 from propensity.ports import MonitorMetric
-from propensity.schema import CodeArray, Table
+from propensity.schema import Table
 
-FloatArray = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
-Column = FloatArray | CodeArray
 NO_DATA, STABLE, WARNING, DRIFT = "no_data", "stable", "warning", "drift"
 VERDICTS = (STABLE, WARNING, DRIFT)
-PSI, SHARE = "numpy_psi", "numpy_share"
-BINS = 10
-FEW_VALUES = 20
+PSI, SHARE, KS, KS_P = "numpy_psi", "numpy_share", "ks_at_cuts", "kolmogorov"
 # Normal quantile of one in a thousand.
 _RARE = 3.0902
 
@@ -72,20 +63,29 @@ def compare(campaign: Campaign, reference: Table, current: Table, reference_scor
 
     Raises DataError where either side is empty: there is nothing to compare, and that is not "no drift".
     """
-    if not len(reference) or not len(current):
+    known = reference_of(campaign, reference, reference_scores)
+    return compare_counts(campaign, known, count_table(known, current, current_scores))
+
+
+def compare_counts(campaign: Campaign, reference: Reference, window: Counted) -> Drift:
+    """`compare`, of what was counted. Raises DataError where the window has no row."""
+    if not window.rows:
         raise DataError("drift needs rows on both sides: a window without rows has the verdict no_data")
     metrics, columns = [], {}
     for feature in campaign.features:
-        found = list(_column(campaign, feature, reference, current))
+        found = list(_column(campaign, feature, reference.columns[feature.name], window.columns[feature.name].sum(axis=0)))
         metrics += found
         columns[feature.name] = worst([metric.verdict for metric in found])
     drifted_share = float(np.mean([verdict == DRIFT for verdict in columns.values()]))
-    prediction = psi_numeric(reference_scores, current_scores)
+    scores, now = reference.columns[PREDICTION], window.columns[PREDICTION].sum(axis=0)
+    prediction = psi(scores.coarse, scores.bins.coarsen(now))
     run = [
         judged(None, "prediction_psi", PSI, prediction.value, campaign.monitor("prediction_psi"), at_least=prediction.chance),
         judged(None, "drifted_share", SHARE, drifted_share, campaign.monitor("drifted_share")),
     ]
-    return Drift(run_verdict(run, list(columns.values())), columns, drifted_share, prediction.value, (*run, *metrics))
+    return Drift(
+        run_verdict(run, list(columns.values())), columns, drifted_share, prediction.value, (*run, *_ks(None, scores, now), *metrics)
+    )
 
 
 def run_verdict(run: Sequence[MonitorMetric], columns: Sequence[str]) -> str:
@@ -114,12 +114,36 @@ def judged(
     return MonitorMetric(column, metric, method, value, warn, alert, verdict)
 
 
-def _column(campaign: Campaign, feature: Feature, reference: Table, current: Table) -> Iterator[MonitorMetric]:
-    before, now = reference.columns[feature.name], current.columns[feature.name]
-    psi = psi_column(feature, before, now)
-    yield judged(feature.name, "psi", PSI, psi.value, campaign.monitor("psi"), at_least=psi.chance)
-    usual = missing_share(feature, before)
-    yield judged(feature.name, "missing_share", SHARE, missing_share(feature, now), campaign.monitor("missing_share"), above=usual)
+def _column(campaign: Campaign, feature: Feature, reference: ColumnReference, now: Counts) -> Iterator[MonitorMetric]:
+    found = psi(reference.coarse, reference.bins.coarsen(now))
+    yield judged(feature.name, "psi", PSI, found.value, campaign.monitor("psi"), at_least=found.chance)
+    missing, usual = float(now[-1] / now.sum()), reference.missing_share
+    yield judged(feature.name, "missing_share", SHARE, missing, campaign.monitor("missing_share"), above=usual)
+    if reference.bins.ordered:
+        yield from _ks(feature.name, reference, now)
+
+
+def _ks(column: str | None, reference: ColumnReference, now: Counts) -> Iterator[MonitorMetric]:
+    """The KS distance and its p-value, for the eye. The true distance is at most the largest share of a fine bin above the value."""
+    distance, chance = ks(reference.fine, now)
+    error = float(max(np.max(side[:-1]) / max(1, side[:-1].sum()) for side in (reference.fine, now)))
+    yield MonitorMetric(column, "ks", KS, distance, None, None, STABLE, low=distance, high=min(1.0, distance + error))
+    yield MonitorMetric(column, "ks_p_value", KS_P, chance, None, None, STABLE)
+
+
+def ks(reference: Counts, current: Counts) -> tuple[float, float]:
+    """The largest distance between the two distribution functions at the cuts, and Kolmogorov's p-value of it (independent rows).
+
+    The last bin, "missing", is left out; (0, 1) where a side has no value.
+    """
+    from scipy import special
+
+    before, now = reference[:-1], current[:-1]
+    n, m = int(before.sum()), int(now.sum())
+    if not n or not m:
+        return 0.0, 1.0
+    distance = float(np.abs(np.cumsum(before) / n - np.cumsum(now) / m).max())
+    return distance, float(special.kolmogorov(distance * np.sqrt(n * m / (n + m))))
 
 
 def missing_share(feature: Feature, column: Column) -> float:
@@ -129,16 +153,14 @@ def missing_share(feature: Feature, column: Column) -> float:
 
 def psi_column(feature: Feature, reference: Column, current: Column) -> Psi:
     """PSI of one column of two tables; "missing" is a bin."""
-    if isinstance(feature, Categorical):
-        bins = len(feature.values) + 1
-        return psi(np.bincount(reference + 1, minlength=bins), np.bincount(current + 1, minlength=bins))
-    return psi_numeric(np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64))
+    bins = bins_of(feature, reference)
+    return psi(*(bins.coarsen(bins.count(as_numbers(side))) for side in (reference, current)))
 
 
 def psi_numeric(reference: FloatArray, current: FloatArray) -> Psi:
     """PSI of numbers, NaN meaning missing, over the bins that the reference decides."""
-    cuts = _cuts(reference[~np.isnan(reference)])
-    return psi(_histogram(reference, cuts), _histogram(current, cuts))
+    bins = numeric_bins(reference)
+    return psi(*(bins.coarsen(bins.count(side)) for side in (reference, current)))
 
 
 def psi(reference: Counts, current: Counts) -> Psi:
@@ -161,22 +183,3 @@ def _chi_squared(freedom: int) -> float:
         return 0.0
     part = 2 / (9 * freedom)
     return float(freedom * (1 - part + _RARE * np.sqrt(part)) ** 3)
-
-
-def _cuts(known: FloatArray) -> FloatArray:
-    """Where bins begin, ascending; a pair (v, next number after v) gives the value v a bin of its own."""
-    if not len(known):
-        return np.empty(0)
-    own = np.unique(known)
-    between = np.empty(0)
-    if len(own) > FEW_VALUES:
-        edges = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower")
-        between, times = np.unique(edges, return_counts=True)
-        own = between[times > 1]
-    return np.unique(np.concatenate([between, own, np.nextafter(own, np.inf)]))
-
-
-def _histogram(values: FloatArray, cuts: FloatArray) -> Counts:
-    """Rows per bin, shape (cuts + 2,); the last bin is "missing"."""
-    at = np.where(np.isnan(values), len(cuts) + 1, np.searchsorted(cuts, values, side="right"))
-    return np.bincount(at, minlength=len(cuts) + 2).astype(np.int64)
