@@ -49,7 +49,7 @@ def _secret() -> bytes:
 
 def _split(args: argparse.Namespace) -> int:
     from propensity.csv_text import read_csv
-    from propensity.ingest import id_name
+    from propensity.id_columns import id_name
 
     declared = campaign(args.campaign)
     if not args.file.is_file():
