@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import alert_commands, contact, keys, promotions
+from local import alert_commands, contact, keys, promotions, trial
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
     alert_commands.add_commands(commands)
     contact.add_commands(commands)
+    trial.add_commands(commands)
     keys.add_commands(commands)
     return parser
 

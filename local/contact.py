@@ -119,16 +119,17 @@ def _plan(args: argparse.Namespace) -> int:
     chosen = next(plan for one, plan in found if one == share)
     label_weeks = math.ceil(declared.label.window_days / 7)
     told = {
-        "campaign": declared.name, "base_rate": base, "lift": args.lift, "power": args.power, "per_week": weekly, "label_weeks": label_weeks,
+        "campaign": declared.name, "base_rate": base, "lift": args.lift, "power": args.power, "per_week": weekly,
+        "label_weeks": label_weeks,
         "plans": [{"share": one, "customers": p.customers, "held_out": p.held_out, "weeks": p.weeks(weekly)} for one, p in found],
     }  # fmt: skip
     if args.json:
         print(json.dumps(told, indent=2))
         return 0
     print(
-        f"to see {args.lift:+.2%} on {base:.2%} in {args.power:.0%} of cases with {share:.0%} held out: {chosen.customers:,} customers chosen "
-        f"by the policy, {chosen.held_out:,} of them left alone: {chosen.weeks(weekly):,} weeks at {weekly:,.0f} a week, and {label_weeks} more "
-        "until the last outcome is known"
+        f"to see {args.lift:+.2%} on {base:.2%} in {args.power:.0%} of cases with {share:.0%} held out: {chosen.customers:,} customers "
+        f"chosen by the policy, {chosen.held_out:,} of them left alone: {chosen.weeks(weekly):,} weeks at {weekly:,.0f} a week, and "
+        f"{label_weeks} more until the last outcome is known"
     )
     for one, plan in found:
         print(f"  {one:>4.0%} held out: {plan.customers:>9,} customers, {plan.weeks(weekly):>5,} weeks")

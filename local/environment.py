@@ -16,6 +16,7 @@ from local.postgres_urls import DatabaseUrls, given_urls
 from local.state import make_home, read_state, write_state
 from propensity.campaigns import all_campaigns
 from propensity.errors import SettingsInvalid
+from propensity.holdout import TRIALS_KEY
 from propensity.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -188,15 +189,18 @@ def prefect_auth(home: Path) -> str:
 
 
 def holdout_keys(home: Path) -> str:
-    """Secrets of the control groups that campaigns declare, as JSON; made on first use and kept where only their owner can read them."""
+    """Secrets of the control groups that campaigns declare, and of trials, as JSON.
+
+    Made on first use and kept where only their owner can read them.
+    """
     path = make_home(home) / "secrets.json"
     state = read_state(path)
     kept: dict[str, str] = state.get("holdout_keys", {})
-    names = {declared.holdout.key for declared in all_campaigns().values() if declared.holdout is not None}
+    names = {TRIALS_KEY} | {declared.holdout.key for declared in all_campaigns().values() if declared.holdout is not None}
     if missing := names - set(kept):
         kept = {**kept, **{name: secrets.token_urlsafe(32) for name in sorted(missing)}}
         write_state(path, {**state, "holdout_keys": kept})
-    return json.dumps({name: kept[name] for name in sorted(names)}) if names else ""
+    return json.dumps({name: kept[name] for name in sorted(names)})
 
 
 def _text(value: object) -> str:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 CONTACT_ARM, HOLDOUT_ARM = "contact", "holdout"
 ARMS = (CONTACT_ARM, HOLDOUT_ARM)
+# The secret that trials of two policies or models are drawn with, by its name in the settings.
+TRIALS_KEY = "trials"
 KEY_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SHORTEST_SECRET = 16
 _RANGE = 2**64

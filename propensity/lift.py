@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
-_HALVINGS = 50
+_HALVINGS = 40
 _NORMAL = NormalDist()
 
 

@@ -150,7 +150,7 @@ def build_world(*extra: Campaign) -> World:
     desk = ListDesk(store, LocalSigner("", NOW.timestamp))
     gate = GateServices(open_gate(declared, suppressions, log.contacts, SECRETS), suppressions, log.contacts, FakeErasureStore(log))
     stores = (database, keys, alerts, heartbeats, gate)
-    services = Services(declared, models, log, outcomes, *stores, clock=lambda: database.now, panels=FakePanels(database), lists=desk)
+    services = Services(declared, models, log, outcomes, *stores, clock=lambda: NOW, panels=FakePanels(database), lists=desk)
     app = watched(create_app(services), declared)
     world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock, alerts, heartbeats)
     world.key("operator", "operator")

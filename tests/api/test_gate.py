@@ -40,6 +40,8 @@ def gate_models() -> dict[str, Model]:
 def gated(make_world: Callable[..., World], gate_models: dict[str, Model]) -> Iterator[World]:
     """A service with a campaign of each kind."""
     world = make_world(STRICT, MEASURED)
+    # One clock for the service and its Postgres, which the tests turn.
+    object.__setattr__(world.services, "clock", lambda: world.database.now)
     for model in gate_models.values():
         world.promote(model, refresh=False)
     world.models.refresh()
