@@ -15,8 +15,9 @@ from propensity.report.cells import segment
 from propensity.report.collect import Collected, side_by_side
 from propensity.report.curves import curves, deciles, reliability
 from propensity.report.drivers import drivers
+from propensity.report.left_alone import Holdout, LeftOut
 from propensity.report.money import cents
-from propensity.report.tree import Decided, Drivers, Holdout, Known, LeftOut, Report, Scope
+from propensity.report.tree import Decided, Drivers, Known, Report, Scope
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
 # What is younger may still be committing, and would be missing.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from propensity.report.tree import Exclusion, LeftOut
+from propensity.report.left_alone import Exclusion, LeftOut
 
 # Reasons in the order in which they are told; another code is told as it is.
 SAYS = {

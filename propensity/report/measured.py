@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propensity.report.exclusions import left_out
-from propensity.report.tree import Holdout, LeftOut
+from propensity.report.left_alone import Holdout, LeftOut
 
 
 class Randomised(Protocol):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from propensity.report.left_alone import Holdout, LeftOut
 from propensity.report.page.told import NO_DATA, count, day, joined, money, share, span, times, whole_share
-from propensity.report.tree import Driver, Drivers, Effect, Holdout, LeftOut, Report, Segment
+from propensity.report.tree import Driver, Drivers, Effect, Report, Segment
 
 EFFECTS_SHOWN, DRIVERS_SHOWN = 6, 6
 # What moves the odds by less than a twentieth is not worth a sentence.

@@ -24,9 +24,10 @@ from propensity.report.as_json import as_json, from_json
 from propensity.report.build import Found, build
 from propensity.report.exclusions import left_out
 from propensity.report.kept import keep, newest
+from propensity.report.left_alone import Holdout
 from propensity.report.page import body, document, stylesheet
 from propensity.report.page.sentences import opening, policy
-from propensity.report.tree import Holdout, Report
+from propensity.report.tree import Report
 from propensity.schema import Checked
 from propensity.scoring import score_list
 from propensity.watch import Watch
