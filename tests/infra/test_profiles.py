@@ -97,3 +97,17 @@ def test_a_job_of_near_zero_brings_its_mlflow_along(synthesise: Synthesise) -> N
     told = {variable["Name"]: variable["Value"] for variable in containers["flow"]["Environment"]}
     assert told["PROPENSITY_MLFLOW_URL"] == "http://127.0.0.1:5000"
     assert "PREFECT_API_URL" not in told
+
+
+def test_retention_reaches_prefect_s_database_where_there_is_one_and_is_not_due_where_there_is_none(synthesise: Synthesise) -> None:
+    usual, near_zero = (synthesise("dev", profile)["Jobs"] for profile in ("lean", "near-zero"))
+    assert "retention-platform" in json.dumps(usual.of_type("AWS::Scheduler::Schedule"))
+    assert "retention-platform" not in json.dumps(near_zero.of_type("AWS::Scheduler::Schedule"))
+    (flow, *_) = usual.named("FlowTask", "AWS::ECS::TaskDefinition")["Properties"]["ContainerDefinitions"]
+    address = next(v["Value"] for v in flow["Environment"] if v["Name"] == "PROPENSITY_PREFECT_DATABASE_URL")
+    secrets = {secret["Name"]: json.dumps(secret["ValueFrom"]) for secret in flow["Secrets"]}
+    assert "postgresql://prefect@" in json.dumps(address)
+    assert "verify-full" in json.dumps(address)
+    # libpq would take the platform's own password for an address that has none.
+    assert secrets["PROPENSITY_PREFECT_DATABASE_PASSWORD"] != secrets["PGPASSWORD"]
+    assert "Passwordprefect" in secrets["PROPENSITY_PREFECT_DATABASE_PASSWORD"]
