@@ -60,8 +60,8 @@ class Settings(BaseSettings):
     checks_every_s : float
         Seconds between two checks of the flows.
     prefect_database_url, prefect_database_password : SecretStr or None
-        Database of the Prefect server, for the job that removes its old events; its password where the address has none, since ``PGPASSWORD``
-        is that of the platform's own database.
+        Database of the Prefect server, for the job that removes its old events; its password where the address has none, since
+        ``PGPASSWORD`` is that of the platform's own database.
     prefect_events_days, prefect_logs_days : int
         How long Prefect's events and logs are kept.
     """
