@@ -177,12 +177,15 @@ class Profile:
         Of MLflow, Prefect and Grafana.
     dashboard : bool
         A page of CloudWatch. Alarms are told by mail with or without it.
+    look_hours : int
+        How far apart the flows are looked at for what is late or failed. Each look wakes a database that pauses.
     """
 
     name: str
     scoring: Literal["fargate", "lambda"] = "fargate"
     servers: bool = True
     dashboard: bool = True
+    look_hours: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,8 @@ class Schedules(Construct):
         # Nobody starts the task of a list again where it was killed.
         hourly = scheduler.ScheduleExpression.rate(Duration.hours(1))
         self._add(PENDING, "lists left half done", hourly, scored_list, LIST, ["flows.list_job", "--pending"])
-        self._add(HEALTH, "flows that are late or failed", hourly, flow, FLOW, ["flows.health", "--once"])
+        looks = scheduler.ScheduleExpression.rate(Duration.hours(parts.environment.profile.look_hours))
+        self._add(HEALTH, "flows that are late or failed", looks, flow, FLOW, ["flows.health", "--once"])
 
     def _add(
         self, name: str, what: str, expression: scheduler.ScheduleExpression, task: Task, container: str, module: Sequence[str]

@@ -65,6 +65,15 @@ def test_near_zero_runs_nothing_while_nobody_asks(synthesise: Synthesise) -> Non
     assert scaling["SecondsUntilAutoPause"] >= 300
 
 
+def test_near_zero_seldom_wakes_its_database_to_look_at_the_flows(synthesise: Synthesise) -> None:
+    looks = {}
+    for profile in ("lean", "near-zero"):
+        for one in synthesise("dev", profile)["Jobs"].of_type("AWS::Scheduler::Schedule").values():
+            if "flows.health" in one["Properties"]["Target"]["Input"]:
+                looks[profile] = one["Properties"]["ScheduleExpression"]
+    assert looks == {"lean": "rate(1 hour)", "near-zero": "rate(6 hours)"}
+
+
 def test_near_zero_has_the_same_api_answered_by_the_services_image(synthesise: Synthesise) -> None:
     usual, found = synthesise("dev")["Front"], synthesise("dev", "near-zero")["Front"]
     assert paths(found.template) == paths(usual.template)
