@@ -18,6 +18,7 @@ from propensity.adapters.platform import Platform, platform
 from propensity.adapters.tell import alerting
 from propensity.errors import PropensityError
 from propensity.flow_checks import Checked, check
+from propensity.flow_health import CHECKER
 from propensity.schedules import Scheduled, platform_schedules, schedules
 
 # Where Prefect's server is; not set where none runs.
@@ -89,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.once:
             checked = look(at)
             print(told(checked))
-            return 1 if any(state.state in ("late", "failed") for state in checked.states) else 0
+            watched = [state.state for state in checked.states if state.schedule.flow != CHECKER]
+            return 1 if {"late", "failed"} & set(watched) else 0
     except PropensityError as exc:
         print(f"health: {exc}", file=sys.stderr)
         return exc.exit_code

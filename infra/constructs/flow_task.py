@@ -44,6 +44,8 @@ def flow_task(scope: Construct, parts: Parts) -> Task:
                 prefect_url=names.url("prefect") if servers else None,
             )
             | {"PROPENSITY_ALERTS_TOPIC_ARN": parts.topics.alerts.topic_arn}
+            # How far apart the clock's looks are: else each would find that nobody had looked since the one before.
+            | {"PROPENSITY_CHECKS_EVERY_S": str(environment.profile.look_hours * 3600)}
             | _prefect_variables(parts),
             secrets=password_of(login) | _prefect_secrets(parts),
             key=parts.database.key,

@@ -74,6 +74,15 @@ def test_near_zero_seldom_wakes_its_database_to_look_at_the_flows(synthesise: Sy
     assert looks == {"lean": "rate(1 hour)", "near-zero": "rate(6 hours)"}
 
 
+@pytest.mark.parametrize(("profile", "hours"), [("lean", 1), ("near-zero", 6)])
+def test_looks_at_the_flows_know_how_far_apart_they_are(synthesise: Synthesise, profile: str, hours: int) -> None:
+    """Else each would find that nobody had looked since the one before, and tell people."""
+    task = synthesise("dev", profile)["Jobs"].named("FlowTask", "AWS::ECS::TaskDefinition")["Properties"]
+    (flow,) = (container for container in task["ContainerDefinitions"] if container["Name"] == "flow")
+    told = {variable["Name"]: variable["Value"] for variable in flow["Environment"]}
+    assert told["PROPENSITY_CHECKS_EVERY_S"] == str(hours * 3600)
+
+
 def test_near_zero_has_the_same_api_answered_by_the_services_image(synthesise: Synthesise) -> None:
     usual, found = synthesise("dev")["Front"], synthesise("dev", "near-zero")["Front"]
     assert paths(found.template) == paths(usual.template)

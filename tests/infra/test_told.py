@@ -48,7 +48,7 @@ def grafana_of(new_app: Callable[[str], Any], told: Told) -> tuple[dict[str, Any
     )
     variables = {one["Name"]: one["Value"] for one in container["Environment"]}
     secrets = {one["Name"]: one["ValueFrom"] for one in container["Secrets"]}
-    return variables, secrets, Template.from_stack(stage.network).to_json()
+    return variables, secrets, dict(Template.from_stack(stage.network).to_json())
 
 
 def test_nobody_is_named_by_default_so_that_the_images_own_values_hold(new_app: Callable[[str], Any]) -> None:
