@@ -22,8 +22,12 @@ def retention() -> dict[str, Any]:
     settings = platform().settings
     if settings.prefect_database_url is None:
         raise SettingsInvalid("PROPENSITY_PREFECT_DATABASE_URL is not set: it names the database of the Prefect server")
+    password = settings.prefect_database_password
     removed, left = remove_old(
-        settings.prefect_database_url.get_secret_value(), events_days=settings.prefect_events_days, logs_days=settings.prefect_logs_days
+        settings.prefect_database_url.get_secret_value(),
+        password=None if password is None else password.get_secret_value(),
+        events_days=settings.prefect_events_days,
+        logs_days=settings.prefect_logs_days,
     )
     log.info("removed " + ", ".join(f"{rows:,} rows of {table}" for table, rows in removed.items()))
     return {"removed": removed, "left": left}

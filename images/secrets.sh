@@ -7,13 +7,39 @@ roles=(propensity_owner propensity_app propensity_reader mlflow prefect grafana)
 
 umask 077
 mkdir -p "$folder"
-if [ -e "$folder/databases.env" ]; then
-    echo "secrets: $folder is there already; remove it only together with the volumes (docker compose down --volumes)" >&2
-    exit 0
-fi
 
 # 32 letters and digits, which need no quoting anywhere.
 password() { head -c 256 /dev/urandom | base64 | tr -dc 'A-Za-z0-9' | cut -c 1-32; }
+
+# What no database knows: made where it is not there yet, also beside passwords of an earlier version.
+others() {
+    [ -e "$folder/api.env" ] || echo "PROPENSITY_SESSION_SECRET=$(password)" >"$folder/api.env"
+    [ -e "$folder/retention.env" ] || sed -n 's/^PGPASSWORD=/PROPENSITY_PREFECT_DATABASE_PASSWORD=/p' "$folder/prefect.env" >"$folder/retention.env"
+    [ -e "$folder/alerts.env" ] || cat >"$folder/alerts.env" <<'HINT'
+# Whom the platform tells of alerts (docs/alerts.md). Nobody where nothing is set.
+#PROPENSITY_ALERTS_WEBHOOK_URL=https://...
+#PROPENSITY_ALERTS_SLACK_URL=https://...
+#PROPENSITY_ALERTS_SMTP_URL=smtps://user:password@host:465
+#PROPENSITY_ALERTS_MAIL_FROM=propensity@example.com
+#PROPENSITY_ALERTS_MAIL_TO=team@example.com
+HINT
+    [ -e "$folder/grafana-alerts.env" ] || cat >"$folder/grafana-alerts.env" <<'HINT'
+# Whom Grafana tells of its own alert rules (docs/grafana.md). Nobody where nothing is set.
+#PROPENSITY_ALERT_WEBHOOK=https://...
+#PROPENSITY_ALERT_EMAIL=team@example.com
+#GF_SMTP_ENABLED=true
+#GF_SMTP_HOST=host:587
+#GF_SMTP_USER=...
+#GF_SMTP_PASSWORD=...
+#GF_SMTP_FROM_ADDRESS=grafana@example.com
+#GF_SMTP_STARTTLS_POLICY=MandatoryStartTLS
+HINT
+}
+if [ -e "$folder/databases.env" ]; then
+    others
+    echo "secrets: $folder is there already; remove it only together with the volumes (docker compose down --volumes)" >&2
+    exit 0
+fi
 
 declare -A of
 for role in admin grafana_admin prefect_api "${roles[@]}"; do of[$role]=$(password); done
@@ -30,7 +56,8 @@ printf '%s\n' "GF_DATABASE_PASSWORD=${of[grafana]}" "GF_SECURITY_ADMIN_PASSWORD=
     "PROPENSITY_READER_PASSWORD=${of[propensity_reader]}" >"$folder/grafana.env"
 printf '%s\n' "PROPENSITY_DATABASE_URL=$(url propensity_app propensity)" "PROPENSITY_OWNER_URL=$(url propensity_owner propensity)" \
     "PREFECT_API_AUTH_STRING=propensity:${of[prefect_api]}" >"$folder/operator.env"
-# Last: its presence says that all of them are there.
+others
+# Last: its presence says that the databases' passwords are all there.
 {
     echo "PROPENSITY_ADMIN_PASSWORD=${of[admin]}"
     for role in "${roles[@]}"; do echo "PROPENSITY_PASSWORD_${role^^}=${of[$role]}"; done

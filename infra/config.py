@@ -9,6 +9,9 @@ from typing import Literal
 from propensity.errors import SettingsInvalid
 
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", re.ASCII)
+_SECRET = re.compile(r"arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}", re.ASCII)
+_MAILBOX = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
+_SERVER = re.compile(r"[A-Za-z0-9.-]+:[1-9]\d{0,4}", re.ASCII)
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[A-Za-z0-9-]+", re.ASCII)
 
 
@@ -177,12 +180,59 @@ class Profile:
         Of MLflow, Prefect and Grafana.
     dashboard : bool
         A page of CloudWatch. Alarms are told by mail with or without it.
+    look_hours : int
+        How far apart the flows are looked at for what is late or failed. Each look wakes a database that pauses.
     """
 
     name: str
     scoring: Literal["fargate", "lambda"] = "fargate"
     servers: bool = True
     dashboard: bool = True
+    look_hours: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Whom Grafana tells of its alert rules (docs/grafana.md). Nobody where nothing is set: Grafana then shows alerts and its log says so.
+
+    Attributes
+    ----------
+    webhook_secret_arn : str or None
+        A secret whose whole text is the https address of whoever is on call: such addresses hold a token, so that none stands here.
+    email : str or None
+        Addresses of the team, separated by semicolons; with it ``smtp_host``, ``smtp_from`` and ``smtp_secret_arn``.
+    smtp_host : str or None
+        ``host:port`` of a mail server that speaks STARTTLS, as SES does on port 587.
+    smtp_from : str or None
+        What letters say they come from.
+    smtp_secret_arn : str or None
+        A secret with the keys ``username`` and ``password``.
+    """
+
+    webhook_secret_arn: str | None = None
+    email: str | None = None
+    smtp_host: str | None = None
+    smtp_from: str | None = None
+    smtp_secret_arn: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises SettingsInvalid for half of it, and for what is no address of a secret, a mailbox or a server."""
+        mail = (self.email, self.smtp_host, self.smtp_from, self.smtp_secret_arn)
+        if any(mail) and not all(mail):
+            raise SettingsInvalid("letters of Grafana take email, smtp_host, smtp_from and smtp_secret_arn together, or none of them")
+        for name in ("webhook_secret_arn", "smtp_secret_arn"):
+            if getattr(self, name) is not None and not _SECRET.fullmatch(getattr(self, name)):
+                raise SettingsInvalid(f"{name} is not the whole ARN of a secret in Secrets Manager, its six last characters included")
+        if self.email is not None and not all(_MAILBOX.fullmatch(one.strip()) for one in self.email.split(";")):
+            raise SettingsInvalid("email is no mailboxes separated by semicolons, as in team@example.com;lead@example.com")
+        if self.smtp_from is not None and not _MAILBOX.fullmatch(self.smtp_from):
+            raise SettingsInvalid("smtp_from is no mailbox, as in grafana@example.com")
+        if self.smtp_host is not None and not _SERVER.fullmatch(self.smtp_host):
+            raise SettingsInvalid("smtp_host is not host:port, as in email-smtp.eu-central-1.amazonaws.com:587")
+
+    @property
+    def smtp_port(self) -> int | None:
+        return None if self.smtp_host is None else int(self.smtp_host.rpartition(":")[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +261,8 @@ class Environment:
     insights : bool
         Metrics of every task (Container Insights), which cost about as much as the database of a small environment. Processor and
         memory of each service are there without them.
+    told : Told
+        Whom Grafana tells of its alert rules.
     """
 
     name: str
@@ -231,6 +283,7 @@ class Environment:
     architecture: Literal["arm64", "x86_64"] = "arm64"
     profile: Profile = Profile(name="always-on")
     names: Names = Names()
+    told: Told = Told()
 
 
 def _services(*, scoring: ServiceSize, least: int, flow: TaskSize, spot: bool) -> Services:

@@ -44,10 +44,11 @@ def near_zero(environment: Environment) -> Environment:
     """Nothing runs while nobody asks: scoring in a function made of the service's image, jobs by the clock, a database that pauses.
 
     The REST API is the same. There is no balancer and no server of MLflow, Prefect or Grafana: a job brings the MLflow that it needs along.
+    Flows that are late or failed are heard of within six hours instead of one, since every look wakes the database for some minutes.
     """
     return replace(
         environment,
-        profile=Profile(name="near-zero", scoring="lambda", servers=False, dashboard=False),
+        profile=Profile(name="near-zero", scoring="lambda", servers=False, dashboard=False, look_hours=6),
         insights=False,
         firewall=environment.keep_data,
         network=replace(environment.network, nat="instance", nat_count=1),

@@ -67,7 +67,12 @@ class PlatformStage(cdk.Stage):
             self, "Operations", parts=parts, campaigns=campaigns, services=self.services, jobs=self.jobs, front=self.front
         )
         self.delivery = repository and DeliveryStack(
-            self, "Delivery", environment=environment, repository=repository, registry=self.registry.registry
+            self,
+            "Delivery",
+            environment=environment,
+            repository=repository,
+            registry=self.registry.registry,
+            lake=self.data_lake.lake,
         )
         cdk.Tags.of(self).add("application", "propensity")
         cdk.Tags.of(self).add("environment", environment.name)

@@ -24,7 +24,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 CAMPAIGNS_DIR = "PROPENSITY_CAMPAIGNS_DIR"
 _FOREIGN = ("PROPENSITY_", "PREFECT_", "MLFLOW_", "_MLFLOW_")
 
-FLOWS_ALONE = {"prefect_database_url", "alerts_webhook_url", "alerts_webhook_secret", "alerts_slack_url", "alerts_smtp_url"}
+FLOWS_ALONE = {
+    "prefect_database_url",
+    "prefect_database_password",
+    "alerts_webhook_url",
+    "alerts_webhook_secret",
+    "alerts_slack_url",
+    "alerts_smtp_url",
+}
 
 # Nothing here talks to the outside by default, and logs stay readable.
 QUIET = {

@@ -79,7 +79,10 @@ def allowed_s(every_s: float) -> float:
 
 def _every(every_s: float) -> str:
     minutes = max(5, round(every_s / 60))
-    return f"*/{minutes} * * * *" if minutes < 60 else "0 * * * *" if minutes < 24 * 60 else "0 0 * * *"
+    if minutes < 60:
+        return f"*/{minutes} * * * *"
+    hours = round(minutes / 60)
+    return "0 * * * *" if hours == 1 else f"0 */{hours} * * *" if hours < 24 else "0 0 * * *"
 
 
 def _own_absence(heartbeats: HeartbeatStore, alerting: Alerting, now: datetime, every_s: float) -> datetime | None:

@@ -60,8 +60,9 @@ class Settings(BaseSettings):
         Where people reach the scoring service and the runbook: the heads of links in messages.
     checks_every_s : float
         Seconds between two checks of the flows.
-    prefect_database_url : SecretStr or None
-        Database of the Prefect server, for the job that removes its old events.
+    prefect_database_url, prefect_database_password : SecretStr or None
+        Database of the Prefect server, for the job that removes its old events; its password where the address has none, since
+        ``PGPASSWORD`` is that of the platform's own database.
     prefect_events_days, prefect_logs_days : int
         How long Prefect's events and logs are kept.
     holdout_keys : SecretStr
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     alerts_runbook_url: str = "docs/runbook.md"
     checks_every_s: float = Field(default=60.0, gt=0, le=86_400)
     prefect_database_url: SecretStr | None = None
+    prefect_database_password: SecretStr | None = None
     prefect_events_days: int = Field(default=7, ge=1, le=3_650)
     prefect_logs_days: int = Field(default=30, ge=1, le=3_650)
     holdout_keys: SecretStr = SecretStr("")

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             _keep_logs(folder)
     Console(width=160).print(table_of(steps.outcomes))
-    print("stand-ins (created and deleted, nothing else): " + (", ".join(sorted(steps.stand_ins)) or "none"))
+    print("stand-ins: " + (", ".join(sorted(steps.stand_ins)) or "none"))
     for note in steps.notes:
         print(note)
     print(f"written to {args.report}, logs are in {LOGS}")

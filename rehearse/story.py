@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from rehearse import alerts, scoring, updates
+from rehearse import alerts, clock, scoring, spark, updates
 from rehearse.cdk import Cdk
 from rehearse.deployed import Deployed
 from rehearse.emulated.stand_ins import STAND_INS
@@ -20,12 +20,14 @@ from rehearse.steps import StepFailed, Steps
 
 # Containers whose programs are not started: what they would add is a minute of starting. The emulator takes them for running.
 IDLE = ("mlflow", "grafana", "flow")
+# Of what flows do, the clock's own looks are short enough to be run.
+RUN = tuple(clock.DUE.values())
 TAG = "rehearsal-1"
 # Its data go with it; those of every other environment stay.
 DEV = "dev"
 NOTES = (
     "Containers are processes of this machine with the variables and secrets of the task definition and the rights of the task's role; "
-    f"images are neither built nor pulled. {', '.join(IDLE)} do not run: the emulator takes them for running.",
+    f"images are neither built nor pulled. {', '.join(IDLE)} do not run, but for {' and '.join(RUN)}: the emulator takes them for running.",
     f"Functions are run by Python {'.'.join(map(str, sys.version_info[:2]))} and Node as they are on this machine, outside of any sandbox.",
     "RDS is an embedded Postgres of this machine, reached without TLS; its administrator is no superuser, as on RDS.",
     "Names within the network lead to the emulator's balancer; security groups, subnets and routes keep nobody out.",
@@ -75,6 +77,7 @@ class Rehearsal:
         postgres.start()
         address = f"127.0.0.1:{postgres.port()}"
         more = {"REHEARSAL_POSTGRES": address, "REHEARSAL_POSTGRES_URL": postgres.superuser_url, "REHEARSAL_IDLE": ",".join(IDLE)}
+        more["REHEARSAL_RUN"] = ",".join(RUN)
         emulator = self._open.enter_context(running(python, self._folder, more))
         self._open.enter_context(only_aws(emulator))
         self._cdk = Cdk(emulator, self._folder, self._environment, TAG)
@@ -85,9 +88,10 @@ class Rehearsal:
         cdk.synth()
         kinds = cdk.resource_types()
         used = {kind for stack in kinds.values() for kind in stack}
-        self._steps.stand_ins = sorted(used & set(STAND_INS))
+        types = sorted(used & set(STAND_INS))
+        self._steps.stand_ins = [*types, spark.STAND_IN]
         count = sum(map(len, kinds.values()))
-        return f"{len(kinds)} stacks, {count} resources of {len(used)} types, {len(self._steps.stand_ins)} types by stand-ins"
+        return f"{len(kinds)} stacks, {count} resources of {len(used)} types, {len(types)} types by stand-ins"
 
     def _deploy(self) -> None:
         assert self._cdk is not None
@@ -122,7 +126,9 @@ class Rehearsal:
                 step("the result is downloaded", uploaded.download)
                 step("duplicate events", uploaded.duplicates)
                 step("a list in parts", uploaded.in_parts)
+        step("a large list -> StartJobRun -> the job that Spark runs", partial(spark.large_list, deployed, TAG))
         step("an alert starts the retrain flow", partial(alerts.alert, deployed))
+        step("what the clock starts: flow health, retention", partial(clock.due, deployed))
         step("no log holds a customer", partial(scoring.no_customer_in_logs, deployed))
 
     def _destroy(self, cdk: Cdk) -> str:

@@ -120,6 +120,15 @@ def test_the_way_back_reads_what_the_application_writes() -> None:
     assert 'CfnOutput(stage.operations, "Version"' in (PROJECT / "infra" / "app.py").read_text(encoding="utf-8")
 
 
+def test_what_spark_runs_is_there_before_the_version_that_asks_for_it() -> None:
+    """Lists of the new version name its own package; one that comes later would find none."""
+    order = [line for line in commands("deploy.yml").splitlines() if re.search(r"images/(push|spark)\.sh|make (preflight|deploy) ", line)]
+    named = [re.search(r"images/\w+\.sh|make \w+", line) for line in order]
+    assert [found[0] for found in named if found][:4] == ["images/push.sh", "images/spark.sh", "make preflight", "make deploy"]
+    assert "propensity-$ENVIRONMENT-DataLake" in commands("deploy.yml")
+    assert '"StoreUrl"' in (PROJECT / "infra" / "stacks" / "data_lake.py").read_text(encoding="utf-8")
+
+
 KEY, BEARER = "the-key-of-the-api", "prop_00000000_secret"
 
 

@@ -20,7 +20,8 @@ from propensity.campaign import Campaign
 # at every start of the service and stay where they are.
 COOL_AFTER_DAYS = 90
 COOLED = ("snapshots", "trainings")
-PER_CAMPAIGN = ("inbox", "lists")
+# Whatever has rows of customers in it: lists, and outcomes as they were brought in. What counts of them is in Postgres by then.
+PER_CAMPAIGN = ("inbox", "lists", "outcomes", "outcome-errors", "outcomes-set-aside")
 # Objects that are an uploaded list: lists/<campaign>/<token>/upload.
 UPLOADED = {"prefix": "lists/", "suffix": "/upload"}
 # How often starting a list is tried, and how long one try may take: six times as long as the function that tries.

@@ -1,4 +1,4 @@
-"""What the pipeline may do: push images and deploy, by OpenID Connect, without a key that could be lost."""
+"""What the pipeline may do: push images, upload what Spark runs, deploy; by OpenID Connect, without a key that could be lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from constructs import Construct
 
 from infra.acknowledged import acknowledge
 from infra.config import Environment
+from infra.constructs.access import let_read, let_write
+from infra.constructs.data_lake import DataLake
 from infra.constructs.registry import Registry
+from infra.constructs.spark import CODE
 from propensity.errors import SettingsInvalid
 
 ISSUER = "token.actions.githubusercontent.com"
@@ -50,7 +53,9 @@ class Delivery(Construct):
     role : iam.Role
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, environment: Environment, repository: str, registry: Registry) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, environment: Environment, repository: str, registry: Registry, lake: DataLake
+    ) -> None:
         super().__init__(scope, construct_id)
         provider = iam.OidcProviderNative(self, "GitHub", url=f"https://{ISSUER}", client_ids=[AUDIENCE])
         allowed = {f"{ISSUER}:aud": AUDIENCE, f"{ISSUER}:sub": f"repo:{repository}:environment:{environment.name}"}
@@ -77,4 +82,7 @@ class Delivery(Construct):
             (["ecr:GetAuthorizationToken"], ["*"]),
         ):
             self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
+        # images/spark.sh looks whether a version is there already, and uploads it where it is not. Customers' objects lie elsewhere.
+        let_read(self.role, lake, CODE)
+        let_write(self.role, lake, CODE)
         acknowledge(self.role, {"IAM5[Resource::*]": "ecr:GetAuthorizationToken names no repository; pushing is allowed for these alone."})

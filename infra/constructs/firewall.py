@@ -21,7 +21,7 @@ EVERYWHERE = "0.0.0.0/0"
 
 
 class Firewall(Construct):
-    """Security groups without default egress. ``door``: the port of the balancer.
+    """Security groups without default egress. ``door``: the port of the balancer; ``mail_port``: of the mail server that Grafana uses.
 
     Attributes
     ----------
@@ -29,7 +29,9 @@ class Firewall(Construct):
         ``functions``: the Lambdas within the network. ``jobs``: flows, list scoring, the worker that starts flows, migrations.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, vpc: ec2.IVpc, operator_cidrs: Sequence[str], door: int) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, vpc: ec2.IVpc, operator_cidrs: Sequence[str], door: int, mail_port: int | None
+    ) -> None:
         super().__init__(scope, construct_id)
         self._vpc = vpc
         self.functions = self._group("Functions", "Lambda functions: the front door, lists, alerts")
@@ -42,6 +44,8 @@ class Firewall(Construct):
         self.spark = self._group("Spark", "EMR Serverless")
         self.database = self._group("Database", "Postgres")
         self._allow(operator_cidrs, door)
+        if mail_port is not None:
+            self.grafana.add_egress_rule(ec2.Peer.ipv4(EVERYWHERE), ec2.Port.tcp(mail_port), "letters of Grafana, by TLS")
 
     def _group(self, name: str, description: str) -> ec2.SecurityGroup:
         return ec2.SecurityGroup(self, name, vpc=self._vpc, description=description, allow_all_outbound=False)

@@ -43,8 +43,11 @@ def flow_task(scope: Construct, parts: Parts) -> Task:
                 mlflow_url=names.url("mlflow") if servers else f"http://{LOCAL}:{MLFLOW}",
                 prefect_url=names.url("prefect") if servers else None,
             )
-            | {"PROPENSITY_ALERTS_TOPIC_ARN": parts.topics.alerts.topic_arn},
-            secrets=password_of(login) | _prefect_auth(parts),
+            | {"PROPENSITY_ALERTS_TOPIC_ARN": parts.topics.alerts.topic_arn}
+            # How far apart the clock's looks are: else each would find that nobody had looked since the one before.
+            | {"PROPENSITY_CHECKS_EVERY_S": str(environment.profile.look_hours * 3600)}
+            | _prefect_variables(parts),
+            secrets=password_of(login) | _prefect_secrets(parts),
             key=parts.database.key,
             command=["python", "-m", "flows.run"],
         ),
@@ -82,10 +85,21 @@ def list_task(scope: Construct, parts: Parts) -> Task:
     return task
 
 
-def _prefect_auth(parts: Parts) -> dict[str, ecs.Secret]:
+def _prefect_variables(parts: Parts) -> dict[str, str]:
+    """Where the nightly flow finds what is old in Prefect's own database."""
     if not parts.environment.profile.servers:
         return {}
-    return {"PREFECT_API_AUTH_STRING": ecs.Secret.from_secrets_manager(parts.database.prefect_auth)}
+    return {"PROPENSITY_PREFECT_DATABASE_URL": parts.database.login("prefect").url("prefect")}
+
+
+def _prefect_secrets(parts: Parts) -> dict[str, ecs.Secret]:
+    """What the server asks for, and the password of its database under a name of its own: ``PGPASSWORD`` is the platform's."""
+    if not parts.environment.profile.servers:
+        return {}
+    return {
+        "PREFECT_API_AUTH_STRING": ecs.Secret.from_secrets_manager(parts.database.prefect_auth),
+        "PROPENSITY_PREFECT_DATABASE_PASSWORD": ecs.Secret.from_secrets_manager(parts.database.login("prefect").password, "password"),
+    }
 
 
 def _bring_mlflow(task: Task, parts: Parts) -> None:

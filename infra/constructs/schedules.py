@@ -39,9 +39,9 @@ class Run:
         return f"{self.kind}-{self.campaign}"
 
 
-def runs(campaigns: Sequence[Campaign]) -> Iterator[Run]:
-    """Those of each campaign and of the platform. Raises CampaignError for a schedule that AWS cannot express."""
-    for one in [*schedules(campaigns), *platform_schedules()]:
+def runs(campaigns: Sequence[Campaign], *, servers: bool) -> Iterator[Run]:
+    """Those of each campaign and of the platform. ``servers``: whether Prefect's runs. Raises CampaignError for what AWS cannot express."""
+    for one in [*schedules(campaigns), *platform_schedules(prefect=servers)]:
         yield Run(one.flow, one.campaign, scheduler_expression(one.cron, campaign=one.campaign))
 
 
@@ -64,13 +64,14 @@ class Schedules(Construct):
         self._group = scheduler.ScheduleGroup(self, "Group")
         for task in (flow, scored_list):
             let_run(self._role, task, parts.place.cluster)
-        for run in runs(campaigns):
+        for run in runs(campaigns, servers=parts.environment.profile.servers):
             expression = scheduler.ScheduleExpression.expression(run.expression, TimeZone.ETC_UTC)
             self._add(run.name, f"{run.kind} {run.campaign}", expression, flow, FLOW, ["flows.run", run.name])
         # Nobody starts the task of a list again where it was killed.
         hourly = scheduler.ScheduleExpression.rate(Duration.hours(1))
         self._add(PENDING, "lists left half done", hourly, scored_list, LIST, ["flows.list_job", "--pending"])
-        self._add(HEALTH, "flows that are late or failed", hourly, flow, FLOW, ["flows.health", "--once"])
+        looks = scheduler.ScheduleExpression.rate(Duration.hours(parts.environment.profile.look_hours))
+        self._add(HEALTH, "flows that are late or failed", looks, flow, FLOW, ["flows.health", "--once"])
 
     def _add(
         self, name: str, what: str, expression: scheduler.ScheduleExpression, task: Task, container: str, module: Sequence[str]

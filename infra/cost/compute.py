@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.cost.assembly import Resource
+from infra.cost.clock import started
 from infra.cost.lines import Line, Month, Pricing, literal, number
 from infra.cost.prices import NotPriced
 
@@ -25,11 +26,15 @@ def service(resource: Resource, month: Month) -> Iterator[Line]:
 
 
 def task_definition(resource: Resource, month: Month) -> Iterator[Line]:
-    """Tasks that no service keeps running share the hours of jobs."""
+    """What the clock starts, by its schedules; other tasks that no service keeps running share the hours of jobs."""
     kept = {id(month.referred(found.properties.get("TaskDefinition"), found.stack)) for found in month.of_kind(SERVICE)}
     if id(resource) not in kept:
         others = sum(1 for found in month.of_kind(TASK) if id(found) not in kept)
         yield from _fargate(resource, resource, month, month.usage.job_hours / others, "jobs", spot=False)
+    due = [one for one in started(month) if one.definition is resource]
+    for spot in sorted({one.spot for one in due}):
+        hours, times = sum(one.hours for one in due if one.spot is spot), sum(one.times for one in due if one.spot is spot)
+        yield from _fargate(resource, resource, month, hours, f"{times:.0f} runs by the clock", spot=spot)
 
 
 def cluster(resource: Resource, month: Month) -> Iterator[Line]:

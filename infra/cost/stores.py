@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infra.cost.assembly import Resource
+from infra.cost.clock import awake_hours
 from infra.cost.lines import Line, Month, Pricing, literal, number
 from infra.cost.prices import NotPriced
 
@@ -95,7 +96,7 @@ def _serverless(resource: Resource, month: Month) -> Iterator[Line]:
     if owner is None:
         raise NotPriced("its cluster is in none of the templates")
     least = number(literal(owner, "ServerlessV2ScalingConfiguration", "MinCapacity"), what="MinCapacity")
-    awake = month.usage.database_hours
+    awake = min(month.hours, month.usage.database_hours + awake_hours(month))
     busy = max(least, month.usage.database_units) * awake
     idle = least * max(0.0, month.hours - awake)
     what = "capacity, paused when idle" if least == 0 else f"capacity, at least {least:g}"

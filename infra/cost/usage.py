@@ -23,11 +23,16 @@ class Usage:
     request_ms : float
         How long a function works on a request.
     job_hours : float
-        Hours of all tasks that no service keeps running: flow runs, scoring jobs, migrations.
+        Hours of tasks that neither a service nor a schedule starts: lists, migrations, what people and alerts ask for.
+    run_minutes, training_minutes : float
+        How long a task takes that a schedule starts, its image fetched and its Python started; one that trains a model takes longer.
+        How many there are follows from the schedules in the templates.
     spark_hours : float
         Hours of the large-list application, each with 4 vCPU and 16 GB.
     database_hours : float
-        Hours in which a database that pauses is awake.
+        Hours in which people and programs keep a database awake that pauses. What the clock starts wakes it on top of that.
+    pause_minutes : float
+        How long such a database waits for another caller before it pauses.
     database_units : float
         Aurora capacity units that it takes on average while awake.
     row_bytes : float
@@ -48,9 +53,12 @@ class Usage:
     rows: float = 5_000_000
     lists: float = 200
     request_ms: float = 250
-    job_hours: float = 60
+    job_hours: float = 20
+    run_minutes: float = 2
+    training_minutes: float = 20
     spark_hours: float = 0
     database_hours: float = 120
+    pause_minutes: float = 5
     database_units: float = 1
     row_bytes: float = 500
     months_kept: float = 12

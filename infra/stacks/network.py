@@ -27,5 +27,6 @@ class NetworkStack(cdk.Stack):
             "Firewall",
             vpc=self.network.vpc,
             operator_cidrs=environment.network.operator_cidrs,
+            mail_port=environment.told.smtp_port,
             door=environment.names.port,
         )

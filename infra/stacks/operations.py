@@ -38,7 +38,7 @@ class OperationsStack(cdk.Stack):
         front: FrontStack,
     ) -> None:
         super().__init__(scope, construct_id, description="Propensity platform: alarms and dashboard")
-        due = list(runs(campaigns))
+        due = list(runs(campaigns, servers=services is not None))
         self.alarms = alarms = Alarms(self, "Alarms", people=parts.topics.people)
         alarms.rest_api(front.rest.stage)
         for name, function in {**front.functions, "ListUploaded": jobs.uploaded.function.function}.items():

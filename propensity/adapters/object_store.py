@@ -324,7 +324,11 @@ class S3Store:
             with self._answers(key):
                 # The very object that was opened, also where another has taken its key since.
                 part: Any = self._client.get_object(**asked, Range=f"bytes={at}-{at + n - 1}", IfMatch=told["ETag"])
-                return bytes(part["Body"].read())
+                data = bytes(part["Body"].read())
+            if len(data) != n:
+                # A store that does not know parts of a version gives the whole, whose first bytes would be taken for what was asked for.
+                raise ObjectStoreUnavailable(f"S3 gave {len(data):,} bytes of {key!r} where {n:,} were asked for")
+            return data
 
         return io.BufferedReader(_Ranges(int(told["ContentLength"]), read), RANGE_BYTES)
 

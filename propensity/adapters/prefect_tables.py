@@ -25,16 +25,19 @@ delete from {table} where id in (
 
 
 def remove_old(
-    url: str, *, events_days: int, logs_days: int, batch_rows: int = BATCH_ROWS, limit_s: float = LIMIT_S
+    url: str, *, events_days: int, logs_days: int, password: str | None = None, batch_rows: int = BATCH_ROWS, limit_s: float = LIMIT_S
 ) -> tuple[dict[str, int], bool]:
     """Remove events and logs older than that; how many rows of each table, and whether time ran out before all were gone.
+
+    ``password``: where ``url`` has none.
 
     Raises DatabaseUnavailable; what was removed until then stays removed.
     """
     until = time.monotonic() + limit_s
     days = {"events": events_days, "logs": logs_days}
     removed = {table: 0 for table, _, _ in TABLES}
-    with translated(), psycopg.connect(**conninfo(for_libpq(url), STATEMENT_S), autocommit=True) as connection:
+    told = ({} if password is None else {"password": password}) | conninfo(for_libpq(url), STATEMENT_S)
+    with translated(), psycopg.connect(**told, autocommit=True) as connection:
         for table, column, kind in TABLES:
             statement = _REMOVE.format(table=table, column=column)
             while True:

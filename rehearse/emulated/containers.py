@@ -139,16 +139,26 @@ class Runtime:
         What AWS gives every task: credentials, region, and the address of AWS itself.
     idle : collection of str
         Containers that are taken for running and run nothing.
+    run : collection of str
+        Words of a command with which such a container is started all the same.
     """
 
     def __init__(
-        self, *, python: str, project: str, folder: Path, postgres: str, environ: Mapping[str, str], idle: Collection[str] = ()
+        self,
+        *,
+        python: str,
+        project: str,
+        folder: Path,
+        postgres: str,
+        environ: Mapping[str, str],
+        idle: Collection[str] = (),
+        run: Collection[str] = (),
     ) -> None:
         self.containers = self
         self.images = _Images()
         self._python, self._project, self._folder, self._postgres = python, project, folder, postgres
         self._environ = dict(environ)
-        self._idle = frozenset(idle)
+        self._idle, self._run = frozenset(idle), frozenset(run)
         self._known: dict[str, Container] = {}
         self._numbers = itertools.count(10)
         # Of the loopback network, and another one for every emulator of this machine.
@@ -214,7 +224,7 @@ class Runtime:
 
     def _program(self, name: str, entry_point: Sequence[str] | None, command: Sequence[str] | None) -> list[str]:
         """What is started. Raises ValueError where nobody said what that would be."""
-        if name in self._idle:
+        if name in self._idle and self._run.isdisjoint(command or ()):
             return _IDLE
         words = [*(entry_point or ENTRY_POINTS.get(name, [])), *(command or [])]
         if not words or words[0] not in _MODULES:
@@ -253,7 +263,11 @@ def register(runtime: Runtime) -> None:
 
     def with_entry_point(cdef: dict[str, Any], td: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         ports = [int(mapping["containerPort"]) for mapping in cdef.get("portMappings") or []]
-        more = {"entrypoint": cdef.get("entryPoint"), "health": _health(ports[0]) if ports else None, "credentials": _session(td)}
+        more = {
+            "entrypoint": cdef.get("entryPoint"),
+            "health": _health(ports[0]) if ports else None,
+            "credentials": session_of(str(td.get("taskRoleArn", ""))),
+        }
         return {**options(cdef, td, *args, **kwargs), **more}
 
     ecs._build_run_kwargs = with_entry_point
@@ -271,12 +285,12 @@ def _health(port: int) -> Health | None:
     return None
 
 
-def _session(definition: dict[str, Any]) -> dict[str, str]:
-    """Credentials of the task's role, as the agent of ECS would hand them out."""
+def session_of(role_arn: str) -> dict[str, str]:
+    """Credentials of a role, as the agent of ECS would hand them out."""
     from ministack.core.responses import get_account_id
     from ministack.services import sts
 
-    role = str(definition.get("taskRoleArn", "")).rsplit("/", 1)[-1]
+    role = role_arn.rsplit("/", 1)[-1]
     key, secret, token = f"ASIA{secrets.token_hex(8).upper()}", secrets.token_hex(20), secrets.token_hex(40)
     session = {
         "Arn": f"arn:aws:sts::{get_account_id()}:assumed-role/{role}/task",

@@ -18,8 +18,31 @@ def register(handlers: dict[str, dict[str, Any]]) -> None:
     ssm._PUBLIC_AMI_PARAMETERS.update(_MACHINE_IMAGES)
     # Else the secrets of a container keep names that ECS does not read.
     provisioners._normalize_container_defs = provisioners._pascal_to_camel
+    _cut_versions()
     _keep_tags_of_buckets(handlers)
     _refer_to_secrets_by_arn(handlers)
+
+
+def _cut_versions() -> None:
+    """A part of one version of an object is answered with that part, and not with the whole."""
+    from ministack.services import s3
+
+    get = s3._get_object
+
+    def get_cut(bucket: str, key: str, headers: dict[str, str], query_params: Any = None) -> Any:
+        status, told, body = get(bucket, key, headers, query_params)
+        asked = headers.get("range", "")
+        if status != 200 or not asked or not (query_params or {}).get("versionId"):
+            return status, told, body
+        found = s3._parse_range(asked, len(body))
+        if found is None:
+            return 416, {"Content-Type": "application/xml", "Content-Range": f"bytes */{len(body)}"}, b""
+        part = body[found[0] : found[1] + 1]
+        # A sum over the whole says nothing of a part.
+        kept = {name: value for name, value in told.items() if not name.lower().startswith("x-amz-checksum")}
+        return 206, kept | {"Content-Length": str(len(part)), "Content-Range": f"bytes {found[0]}-{found[1]}/{len(body)}"}, part
+
+    s3._get_object = get_cut
 
 
 def _keep_tags_of_buckets(handlers: dict[str, dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ import atexit
 import os
 from pathlib import Path
 
-from rehearse.emulated import containers, gaps, names, postgres, rights, stand_ins
+from rehearse.emulated import containers, gaps, names, postgres, rights, spark_runs, stand_ins
 
 # What a container gets of this process's own variables; the rest comes from its task definition.
 _FOR_CONTAINERS = ("PATH", "LANG", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_ENDPOINT_URL")
@@ -31,6 +31,7 @@ def main() -> None:
         postgres=os.environ.get("REHEARSAL_POSTGRES", "127.0.0.1:1"),
         environ=environ,
         idle=os.environ.get("REHEARSAL_IDLE", "").split(","),
+        run=os.environ.get("REHEARSAL_RUN", "").split(","),
     )
     atexit.register(runtime.stop_all)
     stand_ins.register(provisioners._RESOURCE_HANDLERS)
@@ -38,5 +39,6 @@ def main() -> None:
     gaps.register(provisioners._RESOURCE_HANDLERS)
     containers.register(runtime)
     names.register()
+    spark_runs.register(runtime, os.environ["PYTHONPATH"])
     rights.register()
     app.main()

@@ -6,6 +6,8 @@ import json
 import logging
 from typing import Any
 
+from rehearse.emulated import spark_runs
+
 logger = logging.getLogger("rehearsal")
 # The emulator is reached by plain HTTP, on this machine alone; every bucket, queue and topic of the platform asks for TLS.
 _BY_TLS = {"aws:securetransport": "true", "s3:tlsversion": "1.3"}
@@ -28,7 +30,7 @@ def register() -> None:
         return _BY_TLS.get(key.lower()) or resolve(key, context)
 
     def of_tasks(service: str, method: str, path: str, headers: dict[str, str], body: bytes, *args: Any) -> str:
-        found = _of_ecs(headers, body) if service == "ecs" else None
+        found = _of_ecs(headers, body) if service == "ecs" else spark_runs.resource_of(path) if service == spark_runs.SERVICE else None
         return found or str(named(service, method, path, headers, body, *args))
 
     named = iam_actions.extract_resource_arn

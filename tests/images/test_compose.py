@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from api.pages.session import Sessions
 from api.server import Server
 from flows.databases import ADMIN_PASSWORD, ADMIN_URL, password_variable, roles
-from propensity.settings import Settings
+from propensity.errors import SettingsInvalid
+from propensity.settings import Settings, read_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))
@@ -36,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def env_file(folder: Path, named: str) -> dict[str, str]:
     lines = (folder / Path(named).name).read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines)
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def variables(name: str, folder: Path) -> dict[str, str]:
@@ -51,7 +53,7 @@ def variables(name: str, folder: Path) -> dict[str, str]:
 
 
 def test_the_platform_is_complete() -> None:
-    assert set(SERVICES) == {"postgres", "databases", "api", "mlflow", "prefect", "worker", "grafana", "operator"}
+    assert set(SERVICES) == {"postgres", "databases", "api", "mlflow", "prefect", "worker", "health", "grafana", "operator"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -150,7 +152,8 @@ def test_each_service_is_told_its_own_passwords_and_no_other(made: Path) -> None
         "api": {"propensity_app"},
         "mlflow": {"mlflow"},
         "prefect": {"prefect"},
-        "worker": {"propensity_app"},
+        "worker": {"propensity_app", "prefect"},
+        "health": {"propensity_app", "prefect"},
         "grafana": {"grafana", "propensity_reader"},
         "operator": {"propensity_app", "propensity_owner"},
     }
@@ -160,6 +163,82 @@ def test_each_service_is_told_its_own_passwords_and_no_other(made: Path) -> None
 def test_both_sides_know_the_password_of_prefect(made: Path) -> None:
     server, worker, operator = (variables(name, made) for name in ("prefect", "worker", "operator"))
     assert server["PREFECT_SERVER_API_AUTH_STRING"] == worker["PREFECT_API_AUTH_STRING"] == operator["PREFECT_API_AUTH_STRING"]
+
+
+def test_every_process_that_serves_signs_with_one_secret_that_is_long_enough(made: Path) -> None:
+    told = variables("api", made)
+    Sessions(told["PROPENSITY_SESSION_SECRET"])
+    with pytest.raises(SettingsInvalid):
+        Sessions(told["PROPENSITY_SESSION_SECRET"][:-1])
+    assert not any("PROPENSITY_SESSION_SECRET" in variables(name, made) for name in set(SERVICES) - {"api"})
+
+
+@pytest.mark.parametrize("name", ["worker", "health"])
+def test_what_flows_are_told_is_what_their_settings_take(name: str, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in variables(name, made).items():
+        monkeypatch.setenv(variable, value)
+    settings = read_settings()
+    assert settings.prefect_database_url is not None
+    assert settings.prefect_database_password is not None
+    assert settings.prefect_database_password.get_secret_value() == env_file(made, "prefect.env")["PGPASSWORD"]
+    assert settings.mlflow_url.get_secret_value() == f"http://mlflow:{image_port('mlflow')}"
+
+
+@pytest.mark.parametrize("name", ["worker", "health", "grafana"])
+def test_whoever_is_to_be_told_is_set_in_a_file_that_names_variables_that_are_read(name: str, made: Path) -> None:
+    hinted = {
+        line.removeprefix("#").partition("=")[0]
+        for named in SERVICES[name]["env_file"]
+        for line in (made / Path(named).name).read_text(encoding="utf-8").splitlines()
+        if re.match(r"#\w+=", line)
+    }
+    assert hinted
+    assert {variable for variable in hinted if not variable.startswith("GF_SMTP_")} <= known_variables()
+
+
+def test_passwords_of_an_earlier_version_stay_and_what_came_later_is_added(made: Path, tmp_path: Path) -> None:
+    later = ("api.env", "retention.env", "alerts.env", "grafana-alerts.env")
+    for path in made.iterdir():
+        if path.name not in later:
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    subprocess.run(["bash", "images/secrets.sh", str(tmp_path)], cwd=PROJECT, check=True, capture_output=True)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in made.iterdir()}
+    changed = {path.name for path in made.iterdir() if path.read_bytes() != (tmp_path / path.name).read_bytes()}
+    assert changed == {"api.env"}
+
+
+def image_port(image: str) -> int:
+    (port,) = re.findall(r"^EXPOSE (\d+)$", (PROJECT / "images" / image / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    return int(port)
+
+
+@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if service.get("ports")])
+def test_the_port_that_is_published_is_the_one_that_the_program_listens_on(name: str) -> None:
+    service = SERVICES[name]
+    (inside,) = (int(port.rpartition(":")[2]) for port in service["ports"])
+    command = service.get("command", [])
+    said = int(command[command.index("--port") + 1]) if "--port" in command else image_port(name)
+    assert inside == said
+    for check in service.get("healthcheck", {}).get("test", [])[-1:]:
+        assert f"'127.0.0.1', {inside}" in check
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_is_waited_for_to_be_healthy_has_a_health_check(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        if how["condition"] == "service_healthy":
+            service = SERVICES[other]
+            image = (PROJECT / service["build"]["dockerfile"]).read_text(encoding="utf-8") if "build" in service else ""
+            assert "healthcheck" in service or "HEALTHCHECK" in image
+
+
+def test_addresses_within_name_services_and_their_ports(made: Path) -> None:
+    for name in SERVICES:
+        for variable, value in variables(name, made).items():
+            for host, port in re.findall(r"(?:^|[@/])([a-z]+):(\d{4})\b", value):
+                assert host in SERVICES or host == "localhost", (name, variable)
+                listens = {"postgres": 5432, "prefect": 4200}.get(host) or image_port(host)
+                assert int(port) == listens, (name, variable)
 
 
 def test_passwords_are_long_unlike_each_other_and_nobody_else_reads_them(made: Path) -> None:
@@ -179,7 +258,7 @@ def test_made_again_they_stay_as_they_are(made: Path) -> None:
 def test_what_must_be_there_first_is_waited_for() -> None:
     after = {name: set(service.get("depends_on", {})) for name, service in SERVICES.items()}
     assert after["databases"] == {"postgres"}
-    assert all("databases" in after[name] for name in ("api", "mlflow", "prefect", "grafana"))
+    assert all("databases" in after[name] for name in ("api", "mlflow", "prefect", "grafana", "health"))
     assert after["worker"] == {"prefect", "mlflow"}
 
 

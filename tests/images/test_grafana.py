@@ -139,6 +139,17 @@ def test_whoever_is_told_exists() -> None:
     assert json.loads(json.dumps(read, cls=JSONEncoder))["routes"][0]["object_matchers"] == policy["routes"][0]["object_matchers"]
 
 
+def test_the_variables_of_whoever_is_told_are_set_by_the_environment_s_declaration() -> None:
+    named = set(re.findall(r"\$\{(\w+)\}", json.dumps(provisioned("alerting/contact-points.yaml"))))
+    on_aws = (PROJECT / "infra" / "constructs" / "grafana.py").read_text(encoding="utf-8")
+    assert all(f'"{name}"' in on_aws for name in named)
+    # In both places the database's certificate is looked for where the image has it.
+    dockerfile = (FOLDER / "Dockerfile").read_text(encoding="utf-8")
+    (source,) = SOURCE["datasources"]
+    assert f"rds-roots.pem {source['jsonData']['sslRootCertFile']}\n" in dockerfile
+    assert f"GF_DATABASE_CA_CERT_PATH={source['jsonData']['sslRootCertFile']} " in dockerfile
+
+
 def test_what_the_source_is_told_is_told_everywhere_that_grafana_runs() -> None:
     named = set(re.findall(r"\$\{(\w+)\}", json.dumps(SOURCE)))
     assert named == {"PROPENSITY_READER_HOST", "PROPENSITY_READER_USER", "PROPENSITY_READER_PASSWORD", "PROPENSITY_READER_SSL_MODE"}

@@ -65,6 +65,24 @@ def test_near_zero_runs_nothing_while_nobody_asks(synthesise: Synthesise) -> Non
     assert scaling["SecondsUntilAutoPause"] >= 300
 
 
+def test_near_zero_seldom_wakes_its_database_to_look_at_the_flows(synthesise: Synthesise) -> None:
+    looks = {}
+    for profile in ("lean", "near-zero"):
+        for one in synthesise("dev", profile)["Jobs"].of_type("AWS::Scheduler::Schedule").values():
+            if "flows.health" in one["Properties"]["Target"]["Input"]:
+                looks[profile] = one["Properties"]["ScheduleExpression"]
+    assert looks == {"lean": "rate(1 hour)", "near-zero": "rate(6 hours)"}
+
+
+@pytest.mark.parametrize(("profile", "hours"), [("lean", 1), ("near-zero", 6)])
+def test_looks_at_the_flows_know_how_far_apart_they_are(synthesise: Synthesise, profile: str, hours: int) -> None:
+    """Else each would find that nobody had looked since the one before, and tell people."""
+    task = synthesise("dev", profile)["Jobs"].named("FlowTask", "AWS::ECS::TaskDefinition")["Properties"]
+    (flow,) = (container for container in task["ContainerDefinitions"] if container["Name"] == "flow")
+    told = {variable["Name"]: variable["Value"] for variable in flow["Environment"]}
+    assert told["PROPENSITY_CHECKS_EVERY_S"] == str(hours * 3600)
+
+
 def test_near_zero_has_the_same_api_answered_by_the_services_image(synthesise: Synthesise) -> None:
     usual, found = synthesise("dev")["Front"], synthesise("dev", "near-zero")["Front"]
     assert paths(found.template) == paths(usual.template)
@@ -97,3 +115,17 @@ def test_a_job_of_near_zero_brings_its_mlflow_along(synthesise: Synthesise) -> N
     told = {variable["Name"]: variable["Value"] for variable in containers["flow"]["Environment"]}
     assert told["PROPENSITY_MLFLOW_URL"] == "http://127.0.0.1:5000"
     assert "PREFECT_API_URL" not in told
+
+
+def test_retention_reaches_prefect_s_database_where_there_is_one_and_is_not_due_where_there_is_none(synthesise: Synthesise) -> None:
+    usual, near_zero = (synthesise("dev", profile)["Jobs"] for profile in ("lean", "near-zero"))
+    assert "retention-platform" in json.dumps(usual.of_type("AWS::Scheduler::Schedule"))
+    assert "retention-platform" not in json.dumps(near_zero.of_type("AWS::Scheduler::Schedule"))
+    (flow, *_) = usual.named("FlowTask", "AWS::ECS::TaskDefinition")["Properties"]["ContainerDefinitions"]
+    address = next(v["Value"] for v in flow["Environment"] if v["Name"] == "PROPENSITY_PREFECT_DATABASE_URL")
+    secrets = {secret["Name"]: json.dumps(secret["ValueFrom"]) for secret in flow["Secrets"]}
+    assert "postgresql://prefect@" in json.dumps(address)
+    assert "verify-full" in json.dumps(address)
+    # libpq would take the platform's own password for an address that has none.
+    assert secrets["PROPENSITY_PREFECT_DATABASE_PASSWORD"] != secrets["PGPASSWORD"]
+    assert "Passwordprefect" in secrets["PROPENSITY_PREFECT_DATABASE_PASSWORD"]

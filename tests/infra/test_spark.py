@@ -59,3 +59,18 @@ def test_people_hear_of_jobs_that_failed(synthesise: Synthesise, name: str) -> N
     assert rule["EventPattern"]["detail"]["state"] == ["FAILED", "CANCELLED"]
     (target,) = rule["Targets"]
     assert "People" in json.dumps(target["Arn"])
+
+
+def test_the_pipeline_may_put_there_what_jobs_run_and_nothing_else_in_the_lake(synthesise: Synthesise, name: str) -> None:
+    found = statements(synthesise(name)["Delivery"], "")
+    on_objects = [one for one in found if any(str(action).startswith("s3:") and "Object" in str(action) for action in listed(one))]
+    assert any("s3:PutObject" in listed(one) for one in on_objects)
+    assert all(json.dumps(one["Resource"]).endswith('"/spark/*"]]}') for one in on_objects)
+    looks = [one for one in found if "s3:ListBucket" in listed(one)]
+    assert [one["Condition"] for one in looks] == [{"StringLikeIfExists": {"s3:prefix": ["spark/*"]}}]
+    assert not any("Delete" in str(action) for one in found for action in listed(one))
+
+
+def listed(statement: dict[str, Any]) -> list[Any]:
+    action = statement["Action"]
+    return action if isinstance(action, list) else [action]

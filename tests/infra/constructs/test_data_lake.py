@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flows.outcomes import ERRORS, INBOX, SET_ASIDE
 from infra.config import environment_named
 from propensity.campaigns import all_campaigns
 
@@ -67,7 +68,7 @@ def test_the_evidence_of_predictions_never_expires(synthesise: Synthesise, name:
     assert days_until_expired(synthesise, name, key) is None
 
 
-@pytest.mark.parametrize("prefix", ["inbox", "lists"])
+@pytest.mark.parametrize("prefix", ["inbox", "lists", INBOX, ERRORS, SET_ASIDE])
 def test_customer_lists_outlive_the_label_window_and_then_go(synthesise: Synthesise, name: str, prefix: str) -> None:
     for campaign in all_campaigns().values():
         days = days_until_expired(synthesise, name, f"{prefix}/{campaign.name}/list.csv")

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict
 
 from local.postgres_urls import DatabaseUrls
 from propensity.adapters.database import Database
@@ -87,6 +88,15 @@ def test_old_events_go_in_small_transactions_and_are_counted(prefect_url: str) -
 def test_what_time_does_not_suffice_for_stays_for_the_next_night(prefect_url: str) -> None:
     assert remove_old(prefect_url, events_days=7, logs_days=30, limit_s=-1.0) == ({"event_resources": 0, "events": 0, "log": 0}, True)
     assert rows_left(prefect_url) == [(35,)] * 3
+
+
+def test_a_password_beside_the_address_is_taken_and_not_that_of_the_platform(prefect_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = conninfo_to_dict(prefect_url)
+    bare = f"postgresql://{told['user']}@{told['host']}:{told['port']}/{told['dbname']}?options=-csearch_path%3Dprefect"
+    monkeypatch.setenv("PGPASSWORD", "of another role")
+    assert remove_old(bare, password=str(told["password"]), events_days=7, logs_days=30)[0]["log"] == 7
+    with pytest.raises(DatabaseUnavailable):
+        remove_old(bare, events_days=7, logs_days=30)
 
 
 def test_a_database_that_is_away_is_said_so_without_its_password() -> None:

@@ -1,0 +1,1 @@
+"""In place of Spark: driver and executors are one process. Found before any other by whoever has the folder above on ``PYTHONPATH``."""
