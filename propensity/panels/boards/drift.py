@@ -10,8 +10,8 @@ from propensity.panels.definition import Board, Bounds, Column, Kind, Panel, Uni
 VERDICTS = Panel(
     key="verdicts",
     title="Newest verdict",
-    says="What monitoring said last of each campaign. The alarm says whether somebody is called: it knows how much chance does in so small a "
-    "window. The verdict is PSI against its bands, for the eye. A window without predictions says no data, never that all is well.",
+    says="What monitoring said last of each campaign. The alarm says whether somebody is called: it knows how much chance does in so "
+    "small a window. The verdict is PSI against its bands, for the eye. A window without predictions says no data, never that all is well.",
     kind=Kind.TABLE,
     unit=Unit.VERDICT,
     width=24,

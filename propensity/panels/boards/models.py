@@ -98,8 +98,8 @@ from panels.waiting where campaign in ($campaign) order by created_at, campaign,
 GAIN = Panel(
     key="gain",
     title="Challenger against champion",
-    says="What the challenger has over the live model on the same mature outcomes, at each daily look, and the interval that holds over "
-    "all looks together: above zero the challenger is better. In the unit of the campaign's figure; a watch is the model before the live one.",
+    says="What the challenger has over the live model on the same mature outcomes, at each daily look, and the interval that holds "
+    "over all looks together: above zero the challenger is better. Unit: that of the figure; watch: the model before the live one.",
     kind=Kind.LINES,
     unit=Unit.NUMBER,
     width=24,
