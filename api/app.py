@@ -11,11 +11,29 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api import alerts, campaigns, docs_page, flow_states, media, operations, outcomes, predictions, problems, promotions, records
+from api import (
+    alerts,
+    campaigns,
+    docs_page,
+    erasures,
+    flow_states,
+    lift,
+    list_files,
+    lists,
+    media,
+    operations,
+    outcomes,
+    predictions,
+    problems,
+    promotions,
+    records,
+    suppressions,
+)
 from api.auth import authorise
 from api.media import MAX_BODY_BYTES
 from api.metrics import METHODS, OTHER
-from api.pages import monitoring, sign_in
+from api.pages import administration, campaign_pages, customer, list_pages, model_pages, monitoring, sign_in
+from api.pages import suppressions as suppression_pages
 from api.services import Services
 
 logger = logging.getLogger("propensity.api.access")
@@ -31,11 +49,24 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/v1/campaigns/<campaign>/schema", campaigns.get_schema),
     ("GET", "/v1/campaigns/<campaign>/model", campaigns.get_model),
     ("GET", "/v1/campaigns/<campaign>/models", campaigns.list_models),
+    ("POST", "/v1/campaigns/<campaign>/lists", lists.post_list),
+    ("GET", "/v1/lists/<wanted_list>", lists.get_list),
+    ("GET", "/v1/lists/<wanted_list>/result", lists.get_list_result),
+    ("GET", "/v1/lists/<wanted_list>/errors", lists.get_list_errors),
+    ("POST", "/v1/uploads/<token>", list_files.post_upload),
+    ("PUT", "/v1/uploads/<token>", list_files.put_part),
+    ("GET", "/v1/downloads/<token>", list_files.get_download),
     ("GET", "/v1/campaigns/<campaign>/promotions", promotions.list_promotions),
     ("POST", "/v1/campaigns/<campaign>/promotions", promotions.post_promotion),
     ("POST", "/v1/campaigns/<campaign>/rollbacks", promotions.post_rollback),
     ("POST", "/v1/campaigns/<campaign>/approvals", promotions.post_approval),
     ("GET", "/v1/predictions/<wanted>", records.get_prediction),
+    ("GET", "/v1/campaigns/<campaign>/lift", lift.get_lift),
+    ("POST", "/v1/suppressions", suppressions.post_suppressions),
+    ("DELETE", "/v1/suppressions", suppressions.delete_suppressions),
+    ("GET", "/v1/suppressions", suppressions.get_suppressions),
+    ("POST", "/v1/erasures", erasures.post_erasures),
+    ("GET", "/v1/erasures/<wanted>", erasures.get_erasure),
     ("GET", "/v1/caller", operations.get_caller),
     ("GET", "/v1/alerts", alerts.list_alerts),
     ("GET", "/v1/alerts/<alert_id>", alerts.get_alert),
@@ -49,6 +80,27 @@ ROUTES: tuple[tuple[str, str, View], ...] = (
     ("GET", "/docs", docs_page.docs),
     ("GET", "/", operations.index),
     ("GET", "/monitoring", monitoring.get_monitoring),
+    ("GET", "/lists", list_pages.get_lists),
+    ("GET", "/lists/new", list_pages.get_new),
+    ("POST", "/lists/new", list_pages.post_new),
+    ("GET", "/lists/<wanted_list>", list_pages.get_one),
+    ("POST", "/lists/<wanted_list>", list_pages.post_one),
+    ("GET", "/lists/<wanted_list>/state", list_pages.get_state),
+    ("GET", "/lists/<wanted_list>/sheet", list_pages.get_sheet),
+    ("GET", "/lists/<wanted_list>/refused", list_pages.get_refused),
+    ("GET", "/lists/<wanted_list>/excluded", list_pages.get_excluded),
+    ("GET", "/customer", customer.get_customer),
+    ("POST", "/customer", customer.post_customer),
+    ("GET", "/predictions/<wanted>", customer.get_why),
+    ("GET", "/campaigns", campaign_pages.get_campaigns),
+    ("GET", "/campaigns/<campaign>", campaign_pages.get_campaign),
+    ("GET", "/campaigns/<campaign>/report", campaign_pages.get_report),
+    ("GET", "/suppressions", suppression_pages.get_suppressions),
+    ("POST", "/suppressions", suppression_pages.post_suppressions),
+    ("GET", "/models", model_pages.get_models),
+    ("POST", "/models", model_pages.post_models),
+    ("GET", "/administration", administration.get_administration),
+    ("POST", "/administration", administration.post_administration),
     ("GET", "/sign-in", sign_in.get_sign_in),
     ("POST", "/sign-in", sign_in.post_sign_in),
     ("POST", "/sign-out", sign_in.post_sign_out),
@@ -104,7 +156,10 @@ def _end(services: Services, reply: Response) -> Response:
 
 
 def _access(services: Services, known: Mapping[str, Any], status: int, seconds: float) -> dict[str, Any]:
-    """What the access log says of a request. ``campaign``, ``model``, ``code`` and ``client_request_id`` only where there is one."""
+    """What the access log says of a request.
+
+    ``campaign``, ``model``, ``code``, ``excluded`` (rows by reason) and ``client_request_id`` only where there is one.
+    """
     asked = request._get_current_object()  # type: ignore[attr-defined]
     fields = {
         "event": "request",
@@ -121,7 +176,7 @@ def _access(services: Services, known: Mapping[str, Any], status: int, seconds: 
     }
     if asked.view_args and (campaign := asked.view_args.get("campaign")) in services.campaigns:
         fields["campaign"] = campaign
-    for name in ("model", "code"):
+    for name in ("model", "code", "excluded"):
         if name in known:
             fields[name] = known[name]
     theirs = asked.environ.get("HTTP_X_REQUEST_ID")

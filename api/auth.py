@@ -79,6 +79,11 @@ class ApiKeys:
         """Why the keys may not be the newest; None where all is well."""
         return self._problem
 
+    @property
+    def store(self) -> ApiKeyStore:
+        """Where keys are recorded."""
+        return self._store
+
     def caller(self, header: str | None) -> Caller:
         """Who sent this header Authorization; takes one request from his key's bucket.
 

@@ -98,7 +98,7 @@ def _operations(document: Json, tag: str, base: str) -> Iterator[Operation]:
 def _operation(reader: Reader, method: str, path: str, said: Json, base: str) -> Operation:
     body = said.get("requestBody", {})
     replies = {status: reader.resolve(reply) for status, reply in said["responses"].items()}
-    done = (replies.get("200") or replies["303"])["content"]
+    done = next(replies[status] for status in ("200", "201", "303") if status in replies)["content"]
     parameters = [_parameter(reader, reader.resolve(parameter)) for parameter in said.get("parameters", [])]
     examples = list(_examples(body.get("content", {})))
     return Operation(

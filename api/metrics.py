@@ -69,6 +69,9 @@ class Metrics:
         self._rows_refused = Counter(
             "propensity_rows_refused", "Rows of accepted lists that could not be used.", ("campaign",), registry=registry
         )
+        self._excluded = Counter(
+            "propensity_rows_excluded", "Rows of which nobody may be contacted, by the reason.", ("campaign", "reason"), registry=registry
+        )
         self._replays = Counter(
             "propensity_replays", "Requests answered with the stored reply of their key.", ("campaign",), registry=registry
         )
@@ -107,6 +110,11 @@ class Metrics:
         scored.inc(rows)
         if refused:
             not_used.inc(refused)
+
+    def excluded(self, campaign: str, counts: Mapping[str, int]) -> None:
+        """Count rows whose customers may not be contacted, by the codes of `propensity.contact_policy.EXCLUSIONS`."""
+        for reason, n in counts.items():
+            self._excluded.labels(campaign, reason).inc(n)
 
     def replayed(self, campaign: str) -> None:
         """Count a request that was answered with the stored reply of its Idempotency-Key."""

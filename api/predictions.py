@@ -13,18 +13,21 @@ from flask import Request, Response, g, request
 
 from api import media
 from api.bodies import read_request
-from api.rows import OPTIONS
+from api.rows import OPTIONS, CheckedPost
 from api.scored import scored_reply
 from api.services import Services
 from api.tracing import stage
 from propensity.campaign import Campaign, Policy
+from propensity.customer_key import customer_keys
 from propensity.decision import parse_policy
-from propensity.errors import IdempotencyMismatch, Malformed
+from propensity.errors import Erased, IdempotencyMismatch, Malformed, NotFound, SuppressedSince, SuppressionsChanged
 from propensity.ports import StoredReply
-from propensity.scoring import decide_list
+from propensity.scoring import ScoredList, decide_list
 
 DEFAULT_REASONS, MAX_REASONS = 3, 10
 MAX_KEY = 200
+# A suppression may come while a request is worked on; that many in a row are no accident.
+COMMITS = 5
 # About as many rows as are scored without leaving Python's lock for long.
 SMALL_BYTES = 24 * 1024
 
@@ -61,27 +64,67 @@ def post_predictions(services: Services, campaign: str) -> Response:
         wanted = wanted_of(declared, options)
     model = services.models.choose(campaign, wanted.model).model
     known["model"] = model.version
+    gate = services.gate.gate
     with services.turn as turn:
         with stage("check"):
             post = sent.check()
+        # Before anybody is scored: where nobody knows who may be contacted, nobody is.
+        with stage("gate"), turn.away() if gate.asks(declared) else nullcontext():
+            looked = gate.look(declared, post.checked.table.ids)
         with stage("score"):
             # XGBoost works without Python's lock.
             cores = turn.cores
             with turn.away() if len(body) > SMALL_BYTES else nullcontext():
                 scores = model.score(post.checked.table, cores)
-            scored = decide_list(model, post.checked, wanted.policy, scores, top_reasons=wanted.reasons)
+            scored = decide_list(model, post.checked, wanted.policy, scores, top_reasons=wanted.reasons, looked=looked)
         known["rows"] = len(scored.table)
         with stage("reply"):
-            reply = scored_reply(request_id, post, scored, wanted=format_, reasons=wanted.reasons > 0)
-    entry = scored.logged(request_id, services.declarations[campaign], source="api", caller=caller)
-    began = time.perf_counter()
-    with stage("commit"):
-        stored = services.log.append(entry, idempotency_key=key, body_sha256=digest, reply=reply)
-    services.metrics.committed(time.perf_counter() - began)
+            reply = scored_reply(request_id, post, scored, wanted=format_, reasons=wanted.reasons > 0, now=services.clock())
+    try:
+        stored = _commit(services, scored, request_id, caller, (key, digest), reply)
+    except SuppressionsChanged:
+        scored, reply, stored = _decided_anew(services, post, scored, (request_id, caller, format_), wanted, (key, digest))
     if stored is not None:
         return _replay(services, campaign, stored, digest, format_)
     services.metrics.scored(campaign, len(scored.table), scored.refused)
+    if scored.gate.codes is not None:
+        known["excluded"] = scored.gate.counts()
+        services.metrics.excluded(campaign, known["excluded"])
     return Response(reply, mimetype=format_)
+
+
+def _commit(
+    services: Services, scored: ScoredList, request_id: str, caller: str, key: tuple[str | None, str], reply: bytes
+) -> StoredReply | None:
+    """Commit a decided list and its reply under its key, which comes with the digest of the body. Raises what the log raises."""
+    entry = scored.logged(request_id, services.declarations[scored.model.campaign.name], source="api", caller=caller)
+    began = time.perf_counter()
+    with stage("commit"):
+        stored = services.log.append(entry, idempotency_key=key[0], body_sha256=key[1], reply=reply)
+    services.metrics.committed(time.perf_counter() - began)
+    return stored
+
+
+def _decided_anew(
+    services: Services, post: CheckedPost, scored: ScoredList, names: tuple[str, str, str], wanted: Wanted, key: tuple[str | None, str]
+) -> tuple[ScoredList, bytes, StoredReply | None]:
+    """Decide once more where somebody was suppressed between the look and the commit, and commit that.
+
+    Raises SuppressionsChanged where that happens again and again.
+    """
+    (request_id, caller, format_), gate = names, services.gate.gate
+    for left in reversed(range(COMMITS)):
+        gate.refresh()
+        looked = gate.look(scored.model.campaign, post.checked.table.ids)
+        with services.turn:
+            scored = decide_list(scored.model, post.checked, wanted.policy, scored.scores, top_reasons=wanted.reasons, looked=looked)
+            reply = scored_reply(request_id, post, scored, wanted=format_, reasons=wanted.reasons > 0, now=services.clock())
+        try:
+            return scored, reply, _commit(services, scored, request_id, caller, key, reply)
+        except SuppressionsChanged:
+            if not left:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def idempotency_key(asked: Request) -> str | None:
@@ -130,9 +173,29 @@ def _from_query(asked: Request) -> dict[str, Any]:
 
 
 def _replay(services: Services, campaign: str, stored: StoredReply, digest: str, format_: str) -> Response:
-    """The very bytes of the first answer, under its request id."""
+    """The very bytes of the first answer, under its request id; none that would give out somebody who was suppressed since."""
     if stored.body_sha256 != digest:
         raise IdempotencyMismatch("this Idempotency-Key was used before with another request; use a fresh key for each new request")
+    if not stored.reply:
+        raise Erased("a customer of this request was erased, and its reply with him; send the others with a fresh Idempotency-Key")
+    _refuse_suppressed(services, campaign, stored.request_id)
     services.metrics.replayed(campaign)
     g.request_id = stored.request_id
     return Response(stored.reply, mimetype=format_, headers={"Idempotent-Replay": "true"})
+
+
+def _refuse_suppressed(services: Services, campaign: str, request_id: str) -> None:
+    """Raises SuppressedSince where a customer whom the stored reply says to contact may not be contacted by now."""
+    suppressed = services.gate.gate.newest()
+    if suppressed.is_empty:
+        return
+    try:
+        logged = services.log.request(request_id)
+    except NotFound as exc:
+        raise Erased("the log holds this request no longer; send it with a fresh Idempotency-Key") from exc
+    contacted = [name for name, contact in zip(logged.customer_ids, logged.contact.tolist(), strict=True) if contact]
+    if contacted and suppressed.codes(campaign, customer_keys(contacted)) is not None:
+        raise SuppressedSince(
+            "a customer of this request was suppressed after it was answered, so that the reply is not given out again; send the list with "
+            "a fresh Idempotency-Key"
+        )

@@ -10,7 +10,8 @@ from api.replies import json_reply
 from api.services import Services
 from propensity.access import Role
 from propensity.decision import CONTACT, LEAVE
-from propensity.errors import NotFound, PropensityError
+from propensity.erasure import ERASED_BEGINS
+from propensity.errors import Erased, NotFound, PropensityError
 from propensity.explain import Reason
 from propensity.model import Manifest, Model
 from propensity.ports import LoggedRequest
@@ -24,11 +25,16 @@ UNKNOWN = "no request with this id was logged"
 
 def get_prediction(services: Services, wanted: str) -> Response:
     """The record of one prediction, scored again from the log as proof."""
+    return json_reply(record_of(services, wanted))
+
+
+def record_of(services: Services, wanted: str) -> dict[str, Any]:
+    """The record of one prediction that the caller may see. Raises NotFound, StoreError."""
     request_id, position = parse_prediction_id(wanted)
     logged = _logged(services, request_id)
     if position > len(logged.scores):
         raise NotFound(f"the request has {len(logged.scores):,} predictions; there is none at this position")
-    return json_reply({**_record(services, logged, position - 1, wanted), **_explained(services, logged, position - 1)})
+    return {**_record(services, logged, position - 1, wanted), **_explained(services, logged, position - 1)}
 
 
 def _logged(services: Services, request_id: str) -> LoggedRequest:
@@ -66,6 +72,8 @@ def _record(services: Services, logged: LoggedRequest, at: int, wanted: str) -> 
 def _explained(services: Services, logged: LoggedRequest, at: int) -> dict[str, Any]:
     """Features, contributions and lineage; where the package or the declaration is gone, ``unexplained`` says so instead."""
     try:
+        if logged.customer_ids[at].startswith(ERASED_BEGINS):
+            raise Erased("this customer was erased: what is left are figures without id and features")
         campaign = services.campaign(logged.campaign)
         model = services.models.package(campaign, logged.model_digest)
         if logged.features.shape[1] != len(campaign.features):

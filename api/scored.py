@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,8 +15,10 @@ from api import media
 from api.bodies import MAX_ROWS
 from api.replies import encode, errors_json
 from api.rows import CheckedPost, shown
+from propensity.contact_policy import EXCLUSIONS
 from propensity.decision import BANDS, CONTACT, LEAVE, as_json
 from propensity.explain import Reason
+from propensity.holdout import ARMS
 from propensity.list_writers import Coded, Values, write_arrow, write_csv, write_ndjson, write_parquet
 from propensity.scoring import ScoredList
 
@@ -42,16 +45,37 @@ class ExplainedPrediction(Prediction, gc=False):
     reasons: Sequence[Reason]
 
 
-def scored_reply(request_id: str, post: CheckedPost, scored: ScoredList, *, wanted: str, reasons: bool) -> bytes:
-    """The body of a reply in the media type ``wanted``."""
-    head = _head(request_id, post, scored)
+class GatedPrediction(Prediction, gc=False):
+    """With what the contact gate did: why the customer is left alone whatever the score says, and the arm of who was randomised."""
+
+    excluded: str | None
+    arm: str | None
+
+
+class ExplainedGatedPrediction(GatedPrediction, gc=False):
+    """With both."""
+
+    reasons: Sequence[Reason]
+
+
+_KINDS = {
+    (False, False): Prediction,
+    (False, True): ExplainedPrediction,
+    (True, False): GatedPrediction,
+    (True, True): ExplainedGatedPrediction,
+}
+
+
+def scored_reply(request_id: str, post: CheckedPost, scored: ScoredList, *, wanted: str, reasons: bool, now: datetime) -> bytes:
+    """The body of a reply in the media type ``wanted``. ``now``: for the hours in which customers may be contacted."""
+    head = _head(request_id, post, scored, now)
     if wanted in (media.CSV, media.ARROW, media.PARQUET):
         arrays = _arrays(request_id, scored, reasons=reasons)
         if wanted == media.CSV:
             return write_csv(arrays, scored.issues)
         write = write_arrow if wanted == media.ARROW else write_parquet
         return write(arrays, {**head, **errors_json(scored.issues, len(scored.issues))})
-    kind = ExplainedPrediction if reasons else Prediction
+    kind = _KINDS[_is_gated(scored), reasons]
     columns = _columns(request_id, scored)
     if reasons:
         columns.append(scored.reasons)
@@ -63,7 +87,36 @@ def scored_reply(request_id: str, post: CheckedPost, scored: ScoredList, *, want
     return encode({**head, "columns": by_name, **errors_json(scored.issues)})
 
 
-def _head(request_id: str, post: CheckedPost, scored: ScoredList) -> dict[str, Any]:
+def _is_gated(scored: ScoredList) -> bool:
+    """Whether the reply says of each customer what the gate did: where the campaign declares anything of it, and where it did anything."""
+    campaign = scored.model.campaign
+    return campaign.contact_policy is not None or campaign.holdout is not None or scored.gate.codes is not None
+
+
+def _gate_head(scored: ScoredList, now: datetime) -> dict[str, Any]:
+    """What the gate did to the list as a whole; empty where the reply says nothing of it."""
+    if not _is_gated(scored):
+        return {}
+    gated, policy = scored.gate, scored.model.campaign.contact_policy
+    found: dict[str, Any] = {
+        "gate": {
+            "excluded": gated.counts(),
+            "held_out": 0 if gated.held_out is None else int(gated.held_out.sum()),
+            "holdout": None if gated.holdout is None else {"key": gated.holdout.key, "share": gated.holdout.share},
+            "contact_hours": None,
+        }
+    }
+    if policy is not None and policy.hours is not None:
+        window = policy.hours.window(now)
+        found["gate"]["contact_hours"] = {
+            "open": policy.hours.is_open(now),
+            "begins": None if window is None else window.begins.isoformat(),
+            "until": None if window is None else window.until.isoformat(),
+        }
+    return found
+
+
+def _head(request_id: str, post: CheckedPost, scored: ScoredList, now: datetime) -> dict[str, Any]:
     """What is said of the list as a whole."""
     contact = scored.decision.contact
     profit = math.fsum(scored.decision.expected_profit[contact].tolist())
@@ -83,12 +136,16 @@ def _head(request_id: str, post: CheckedPost, scored: ScoredList) -> dict[str, A
             "currency": scored.model.campaign.economics.currency,
         },
         "ignored_columns": shown(post.ignored),
+        **_gate_head(scored, now),
     }
 
 
 def _columns(request_id: str, scored: ScoredList) -> list[Sequence[Any]]:
     """The fields of `Prediction`, by column, in the order sent."""
     decision, table = scored.decision, scored.table
+    gated: list[Sequence[Any]] = []
+    if _is_gated(scored):
+        gated = [[word or None for word in _words(coded)] for coded in (_excluded(scored), _arms(scored))]
     return [
         table.rows.tolist(),
         table.ids,
@@ -98,7 +155,26 @@ def _columns(request_id: str, scored: ScoredList) -> list[Sequence[Any]]:
         scored.bands,
         decision.rank.tolist(),
         decision.expected_profit.tolist(),
+        *gated,
     ]
+
+
+def _words(coded: Coded) -> list[str]:
+    return [coded.words[at] for at in coded.positions.tolist()]
+
+
+def _excluded(scored: ScoredList) -> Coded:
+    """Why each customer is left alone whatever the score says; empty where he is not."""
+    codes = scored.gate.codes
+    return Coded(("", *EXCLUSIONS), np.zeros(len(scored.table), dtype=np.int8) if codes is None else codes)
+
+
+def _arms(scored: ScoredList) -> Coded:
+    """The arm of each customer who was randomised; empty for all others."""
+    held = scored.gate.held_out
+    if held is None:
+        return Coded(("", *ARMS), np.zeros(len(scored.table), dtype=np.int8))
+    return Coded(("", *ARMS), scored.decision.contact.view(np.int8) + 2 * held.view(np.int8))
 
 
 def _prediction_ids(request_id: str, n: int) -> list[str]:
@@ -119,6 +195,8 @@ def _arrays(request_id: str, scored: ScoredList, *, reasons: bool) -> dict[str, 
         "rank": decision.rank,
         "expected_profit": decision.expected_profit,
     }
+    if _is_gated(scored):
+        columns |= {"excluded": _excluded(scored), "arm": _arms(scored)}
     if reasons:
         columns["reasons"] = ["; ".join(reason.text for reason in why) for why in scored.reasons]
     return columns

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from api.auth import ApiKeys
 from api.metrics import Metrics
@@ -23,7 +23,12 @@ from propensity.alerting import AlertStore
 from propensity.campaign import Campaign
 from propensity.errors import NotFound
 from propensity.flow_health import HeartbeatStore
+from propensity.gate import ContactGate
+from propensity.gate_ports import ArmStore, ErasureStore, SuppressionStore
 from propensity.ports import OutcomeStore, PanelReader, PredictionLog
+
+if TYPE_CHECKING:
+    from api.lists import ListDesk
 
 
 class Pingable(Protocol):
@@ -102,6 +107,16 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class GateServices:
+    """The contact gate, and the stores behind it that routes show and change."""
+
+    gate: ContactGate
+    suppressions: SuppressionStore
+    arms: ArmStore
+    erasures: ErasureStore
+
+
+@dataclass(frozen=True)
 class Services:
     """What a request needs. Tests put fakes in the place of stores, and a fixed clock.
 
@@ -116,6 +131,8 @@ class Services:
     keys : ApiKeys
         Who may call.
     alerts, heartbeats : the stores of alerts and of what flows did
+    gate : GateServices
+        Who may be contacted.
     draining : Event
         Set once the process was asked to end: ``/readyz`` then refuses.
     started : Event
@@ -132,6 +149,8 @@ class Services:
         What writes this process' counts where panels are made from; None where nobody keeps them.
     sessions : Sessions
         Who is signed in to the pages.
+    lists : ListDesk or None
+        Where lists of any size lie; None where this process takes none.
     """
 
     campaigns: Mapping[str, Campaign]
@@ -142,6 +161,7 @@ class Services:
     keys: ApiKeys
     alerts: AlertStore
     heartbeats: HeartbeatStore
+    gate: GateServices
     clock: Callable[[], datetime] = utc_now
     new_request_id: Callable[[], str] = field(default_factory=RandomIds)
     draining: threading.Event = field(default_factory=threading.Event)
@@ -152,6 +172,7 @@ class Services:
     panels: PanelReader | None = None
     telemetry: Telemetry | None = None
     sessions: Sessions = field(default_factory=Sessions)
+    lists: ListDesk | None = None
 
     def __post_init__(self) -> None:
         self.metrics.watch_models(self.campaigns, self.models, self.clock)

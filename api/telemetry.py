@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.samples import Sample
 
 from api.metrics import SECONDS
-from api.pages import PATHS
+from api.pages import is_page
 from propensity.errors import PropensityError
 from propensity.ports import PanelKeeper, ServiceSample, ServiceTraffic
 
@@ -111,7 +111,7 @@ def kind_of(route: str, method: str) -> str:
     if route.startswith("/v1/"):
         last = route.rpartition("/")[2]
         return last if method == "POST" and last in ("predictions", "outcomes") else "records"
-    return "pages" if route in PATHS else "operations"
+    return "pages" if is_page(route) else "operations"
 
 
 def _look(registry: CollectorRegistry) -> _Seen:

@@ -1,14 +1,17 @@
-"""Score uploaded lists: ``python -m flows.list_job LIST_ID``, or ``--pending`` for every list that waits or was left half done.
+"""Score uploaded lists: ``python -m flows.list_job LIST_ID``, ``--pending`` for every list that waits or was left half done, ``--watch`` to
+go on looking for such.
 
 Started by the Lambda function ``list_uploaded``, as a task on ECS that nobody starts again where it is killed: that is what ``--pending``
-is for, on a schedule. It is also all that a machine without events needs. Either may run any number of times, and at once: what a list's
+is for, on a schedule. A machine without events runs ``--watch``. Either may run any number of times, and at once: what a list's
 first job decided (``plan.json``) every other one does, too, the log takes a request once, and the first end stands.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import signal
 import sys
 import tempfile
 import time
@@ -16,6 +19,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 from flows.live import counts, live_model
 from propensity.adapters.platform import Platform, platform
@@ -25,10 +29,12 @@ from propensity.errors import ChecksumMismatch, DataError, NotFound, PropensityE
 from propensity.list_state import (
     CLAIM,
     ERRORS,
+    EXCLUDED,
     FINISHED,
     FORMATS,
     MANIFEST,
     PLAN,
+    PROGRESS,
     RESULT,
     ROOT,
     TASK,
@@ -48,16 +54,21 @@ from propensity.list_state import (
 )
 from propensity.lists.chunks import ListFile
 from propensity.lists.files import open_list
-from propensity.lists.results import write_errors
-from propensity.lists.run import Spread, score_file
+from propensity.lists.results import write_errors, write_excluded
+from propensity.lists.run import Spread, excluded_path, score_file
 from propensity.lists.scorer import LogTo
 from propensity.model import Model, load_package
 from propensity.retry import DELAYS_S
 
 # A job that began so long ago and has not ended is taken to be dead. Were it alive, both would do the same.
 STALE_S = 3600.0
+# Between two looks of a watch.
+LOOK_S, LOOK_S_AFTER_ERROR = 0.15, 5.0
+# Between two words about a list's progress.
+TELL_S = 1.0
 SWEEP = "pending"
 COUNTS = ("received", "scored", "refused_rows", "contact")
+GATE_COUNTS = ("excluded_rows", "held_out")
 
 log = logging.getLogger("propensity.flows")
 Clock = Callable[[], datetime]
@@ -139,13 +150,36 @@ def _score(
 ) -> tuple[dict[str, int], str]:
     """Score, log, and write both files; the counts and the request id. Doing it again does the same again."""
     sheet, errors = folder / RESULT, folder / ERRORS
-    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, spread=spread)
+    told = _Teller(at, list_id)
+    scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, spread=spread, watch=told, gate=at.gate)
     if not errors.exists():
         write_errors((), errors)
+    excluded = excluded_path(errors)
+    if not excluded.exists():
+        write_excluded(None, excluded)
     at.store.put_file(list_id.key(ERRORS), errors)
+    at.store.put_file(list_id.key(EXCLUDED), excluded)
     at.store.put_file(list_id.key(RESULT), sheet)
     counted = counts(scored)
-    return {name: int(counted[name]) for name in COUNTS}, scored.request_id
+    return {name: int(counted[name]) for name in (*COUNTS, *GATE_COUNTS) if name in COUNTS or counted[name]}, scored.request_id
+
+
+class _Teller:
+    """Tells whoever looks how far a list is, about once a second; a store that does not take that is no reason to stop."""
+
+    def __init__(self, at: Platform, list_id: ListId) -> None:
+        self._at = at
+        self._key = list_id.key(PROGRESS)
+        self._told_at = time.monotonic()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        if step != "scoring" or time.monotonic() < self._told_at + TELL_S:
+            return
+        self._told_at = time.monotonic()
+        try:
+            self._at.store.put(self._key, json.dumps({"done": done, "total": total}).encode())
+        except StoreError as exc:
+            log.warning(f"the progress is not told: {exc}")
 
 
 def pending(at: Platform, *, stale_s: float, now: Clock) -> list[ListId]:
@@ -170,16 +204,40 @@ def _is_stale(at: Platform, list_id: ListId, stale_s: float, now: Clock) -> bool
 
 def score_pending(at: Platform, *, stale_s: float, now: Clock) -> list[Finished | PropensityError]:
     """Score what `pending` finds, and return how each ended. One that cannot be scored now does not stop the others."""
-    ends: list[Finished | PropensityError] = []
-    for list_id in pending(at, stale_s=stale_s, now=now):
+    return [_score_one(at, list_id, now) for list_id in pending(at, stale_s=stale_s, now=now)]
+
+
+def _score_one(at: Platform, list_id: ListId, now: Clock) -> Finished | PropensityError:
+    try:
         # An event that comes later finds this and starts nothing.
         first_of(at.store, list_id.key(TASK), Task(task=SWEEP, started_at=now()))
+        return patiently(partial(score_uploaded, at, list_id, now=now))
+    except PropensityError as exc:
+        log.warning(f"list {list_id}: {exc}")
+        return exc
+
+
+def watch(at: Platform, stopped: Event, *, now: Clock) -> None:
+    """Score lists as they come, until asked to stop. Whatever a watch before this one left half done comes first.
+
+    Looking takes at most a tenth of the time, however many lists there are.
+    """
+    # Where another process is at work on a list after all, its lock on the folder shows, and this one comes back later.
+    stale_s = 0.0
+    while not stopped.is_set():
+        began = time.monotonic()
         try:
-            ends.append(patiently(partial(score_uploaded, at, list_id, now=now)))
-        except PropensityError as exc:
-            log.warning(f"list {list_id}: {exc}")
-            ends.append(exc)
-    return ends
+            found = pending(at, stale_s=stale_s, now=now)
+        except StoreError as exc:
+            log.warning(f"{exc}; looking again in {LOOK_S_AFTER_ERROR:g} s")
+            stopped.wait(LOOK_S_AFTER_ERROR)
+            continue
+        took_s, stale_s = time.monotonic() - began, STALE_S
+        for list_id in found:
+            if stopped.is_set():
+                return
+            _score_one(at, list_id, now)
+        stopped.wait(max(LOOK_S, 9 * took_s))
 
 
 def patiently(work: Callable[[], Finished], sleep: Callable[[float], None] = time.sleep) -> Finished:
@@ -199,10 +257,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("list_id", nargs="?", metavar="LIST_ID", help="<campaign>.<32 hex digits>")
     which.add_argument("--pending", action="store_true", help="every list that waits or was left half done")
+    which.add_argument("--watch", action="store_true", help="the same, again and again, until asked to stop")
     parser.add_argument("--stale-s", type=float, default=STALE_S, help="seconds after which a job that has not ended is taken to be dead")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
+        if args.watch:
+            stopped = Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopped.set())
+            log.info("looking for lists")
+            watch(platform(), stopped, now=_now)
+            return 0
         if args.pending:
             ends = score_pending(platform(), stale_s=args.stale_s, now=_now)
             return max((end.exit_code for end in ends if isinstance(end, PropensityError)), default=0)

@@ -29,4 +29,7 @@ def counts(scored: Result) -> dict[str, Any]:
         "refused_rows": scored.refused,
         "not_used": dict(scored.not_used),
         "contact": scored.contact,
+        "held_out": scored.held_out,
+        "excluded_rows": sum(scored.excluded.values()),
+        "excluded": dict(scored.excluded),
     }

@@ -22,8 +22,8 @@ from propensity.campaigns import campaign
 from propensity.errors import DataError, SourceMissing
 from propensity.lists.chunks import ListFile
 from propensity.lists.files import ENDINGS, open_list
-from propensity.lists.results import write_errors
-from propensity.lists.run import score_file
+from propensity.lists.results import write_errors, write_excluded
+from propensity.lists.run import excluded_path, score_file
 from propensity.lists.scorer import LogTo, Watch
 from propensity.retry import DELAYS_S, RETRIES, is_store_error
 
@@ -64,7 +64,7 @@ def _sha256(at: Platform, key: str) -> str:
 
 
 def score_into(at: Platform, campaign_name: str, key: str, watch: Watch | None = None) -> dict[str, Any]:
-    """Score one list of the inbox: log it, then write ``lists/<campaign>/<name>/call-sheet.csv`` and ``errors.csv``.
+    """Score one list of the inbox: log it, then write call sheet, refused and excluded rows below ``lists/<campaign>/<name>/``.
 
     A call after a crash goes on where the last one was.
     """
@@ -82,7 +82,8 @@ def score_into(at: Platform, campaign_name: str, key: str, watch: Watch | None =
         try:
             with _opened(path, declared) as source:
                 log_to = LogTo(at.log, period, f"inbox:{name}", sha256)
-                scored = score_file(source, model, home=at.settings.home, out=sheet, errors=errors, log=log_to, watch=watch)
+                stores: dict[str, Any] = {"home": at.settings.home, "log": log_to, "gate": at.gate}
+                scored = score_file(source, model, out=sheet, errors=errors, watch=watch, **stores)
         except DataError as exc:
             result: dict[str, Any] = {"list": key, "refused": str(exc)}
             log.info(f"{name}: refused: {exc}")
@@ -90,8 +91,12 @@ def score_into(at: Platform, campaign_name: str, key: str, watch: Watch | None =
             return result
         if not errors.exists():
             write_errors((), errors)
+        excluded = excluded_path(errors)
+        if not excluded.exists():
+            write_excluded(None, excluded)
         place = f"lists/{campaign_name}/{PurePosixPath(name).stem}-{sha256[:12]}"
         at.store.put_file(f"{place}/errors.csv", errors)
+        at.store.put_file(f"{place}/excluded.csv", excluded)
         at.store.put_file(f"{place}/call-sheet.csv", sheet)
     result = {"list": key, **counts(scored), "call_sheet": at.store.uri(f"{place}/call-sheet.csv")}
     at.periods.finish("score", campaign_name, period, result)
@@ -137,5 +142,6 @@ def score_to_file(
     errors = out.with_name(out.name + ".errors.csv")
     with _opened(path, declared) as source:
         log_to = LogTo(at.log, f"{path.name}@{source.sha256}", f"file:{path.name}", source.sha256)
-        scored = score_file(source, model, home=at.settings.home, out=out, errors=errors, log=log_to, top_reasons=top_reasons, watch=watch)
-    return {**counts(scored), "errors": str(errors)}
+        stores: dict[str, Any] = {"home": at.settings.home, "log": log_to, "gate": at.gate}
+        scored = score_file(source, model, out=out, errors=errors, top_reasons=top_reasons, watch=watch, **stores)
+    return {**counts(scored), "errors": str(errors), "excluded_file": str(excluded_path(errors))}

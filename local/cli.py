@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local import alert_commands, keys, promotions
+from local import alert_commands, contact, keys, promotions, trial
 from local.environment import adopt, compose, environ, home_folder, start_databases
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the process exit code. Every expected error is one sentence on standard error."""
     args = _parser().parse_args(argv)
     try:
-        if hasattr(args, "campaign"):
+        if getattr(args, "campaign", None) is not None:
             campaign(args.campaign)
         command: Callable[[argparse.Namespace], int] = args.run
         if args.needs_stores:
@@ -109,11 +109,17 @@ def _parser() -> argparse.ArgumentParser:
     monitor = command("monitor", _monitor, "compare logged predictions with the training data")
     monitor.add_argument("--since", help="start of the window, RFC 3339")
     monitor.add_argument("--until", help="end of the window, RFC 3339")
+    report = command("report", _report, "make the campaign's report: whom it contacted, what was expected, what it brought")
+    report.add_argument("--since", help="start of the window, RFC 3339; the first prediction where none is given")
+    report.add_argument("--until", help="end of the window, RFC 3339; now where none is given")
+    report.add_argument("--out", type=Path, help="where the page goes; report-CAMPAIGN.html where none is given")
     for sub in (ingest, retrain, train, promote, monitor, outcomes):
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
     promotions.add_commands(command)
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
     alert_commands.add_commands(commands)
+    contact.add_commands(commands)
+    trial.add_commands(commands)
     keys.add_commands(commands)
     return parser
 
@@ -182,6 +188,13 @@ def _monitor(args: argparse.Namespace) -> int:
     from monitoring.flow import monitor
 
     return _tell(args, monitor(name, _time(args.since), _time(args.until)), of_monitoring)
+
+
+def _report(args: argparse.Namespace) -> int:
+    name = args.campaign
+    from local.report import write_report
+
+    return write_report(name, _time(args.since), _time(args.until), args.out or Path(f"report-{name}.html"))
 
 
 def _time(text: str | None) -> datetime | None:

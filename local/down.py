@@ -13,7 +13,7 @@ from local.up import LOCK_WAIT_S
 from propensity.errors import PropensityError
 
 # Who uses a program is stopped before it.
-ORDER = (("health", "schedules", "api"), ("prefect", "mlflow"))
+ORDER = (("health", "schedules", "lists", "api"), ("prefect", "mlflow"))
 
 
 def down(home: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ from pydantic import SecretStr, ValidationError
 from local.postgres import EmbeddedPostgres
 from local.postgres_urls import DatabaseUrls, given_urls
 from local.state import make_home, read_state, write_state
+from propensity.campaigns import all_campaigns
 from propensity.errors import SettingsInvalid
+from propensity.holdout import TRIALS_KEY
 from propensity.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -93,6 +96,7 @@ def compose(home: Path, urls: DatabaseUrls, environ: Mapping[str, str] = os.envi
         **({"prefect_database_url": SecretStr(urls.prefect_url)} if urls.prefect_url else {}),
         "store_url": given.get("store_url", (home / "store").as_uri()),
         "mlflow_artifacts": given.get("mlflow_artifacts", (home / "mlflow").as_uri()),
+        "holdout_keys": SecretStr(given.get("holdout_keys") or holdout_keys(home)),
     }
     if api_port is not None:
         made["api_port"] = api_port
@@ -182,6 +186,21 @@ def prefect_auth(home: Path) -> str:
         write_state(path, state)
     auth: str = state["prefect_auth"]
     return auth
+
+
+def holdout_keys(home: Path) -> str:
+    """Secrets of the control groups that campaigns declare, and of trials, as JSON.
+
+    Made on first use and kept where only their owner can read them.
+    """
+    path = make_home(home) / "secrets.json"
+    state = read_state(path)
+    kept: dict[str, str] = state.get("holdout_keys", {})
+    names = {TRIALS_KEY} | {declared.holdout.key for declared in all_campaigns().values() if declared.holdout is not None}
+    if missing := names - set(kept):
+        kept = {**kept, **{name: secrets.token_urlsafe(32) for name in sorted(missing)}}
+        write_state(path, {**state, "holdout_keys": kept})
+    return json.dumps({name: kept[name] for name in sorted(names)})
 
 
 def _text(value: object) -> str:

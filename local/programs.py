@@ -89,6 +89,16 @@ def scoring_service(settings: Settings) -> Program:
     )
 
 
+def lists(settings: Settings) -> Program:
+    """Scores the lists that were uploaded to the service or dropped on its pages, and goes on with what was left half done."""
+    return Program(
+        name="lists",
+        title="Lists",
+        command=(sys.executable, "-m", "flows.list_job", "--watch"),
+        environ=child_environ(settings, mlflow=False),
+    )
+
+
 def schedules(settings: Settings, prefect_url: str) -> Program:
     """Registers every schedule with Prefect and runs what falls due; ready once it asked Prefect for work."""
     auth = prefect_auth(settings.home)

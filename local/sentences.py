@@ -73,6 +73,13 @@ def of_list(found: Result, out: object) -> list[str]:
     lines += [f"not used: {column}: {reason}" for column, reason in found["not_used"].items()]
     if found["refused_rows"]:
         lines.append(f"{found['refused_rows']:,} rows refused: {found['errors']}")
+    if found["excluded_rows"]:
+        why = ", ".join(f"{n:,} {reason}" for reason, n in sorted(found["excluded"].items()))
+        lines.append(
+            f"{found['excluded_rows']:,} customers may not be contacted and are not on the sheet ({why}): {found['excluded_file']}"
+        )
+    if found["held_out"]:
+        lines.append(f"{found['held_out']:,} customers are in the control group: the policy would contact them, and they are left alone")
     return lines
 
 

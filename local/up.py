@@ -18,7 +18,7 @@ from local.keys import machine_key, machine_keys
 from local.ports import HOST
 from local.postgres import EmbeddedPostgres
 from local.processes import Processes, Program, Running
-from local.programs import health, mlflow_server, ports_of, prefect_server, schedules, scoring_service
+from local.programs import health, lists, mlflow_server, ports_of, prefect_server, schedules, scoring_service
 from local.state import locked, make_home
 from propensity.access import Role
 from propensity.errors import PropensityError
@@ -61,6 +61,7 @@ def up(home: Path, say: Callable[[str], None] = print) -> tuple[EmbeddedPostgres
         _migrate(urls.owner_url)
         machine_keys(home, urls.owner_url)
         api = start(scoring_service(settings))
+        start(lists(settings))
         processes.wait_ready([prefect])
         # Once the schedules are known: nothing is late that was due before.
         processes.wait_ready([start(schedules(settings, prefect.page)), mlflow, api])

@@ -62,6 +62,9 @@ SENDERS = Access(frozenset({Role.MARKETING, Role.OPERATOR}))
 OPERATORS = Access(frozenset({Role.OPERATOR}))
 OVERSEERS = Access(frozenset({Role.OPERATOR, Role.AUDITOR}))
 OVERSEERS_PAGE = Access(OVERSEERS.roles, page=True)
+EVERY_ROLE_PAGE = Access(EVERY_ROLE.roles, page=True)
+SENDERS_PAGE = Access(SENDERS.roles, page=True)
+OPERATORS_PAGE = Access(OPERATORS.roles, page=True)
 NOBODY = Access(frozenset())
 
 # The one table: the service enforces it, its description derives from it. A route that is not in it is closed to everybody.
@@ -76,11 +79,26 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/v1/campaigns/{}/schema"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/model"): EVERY_ROLE,
         ("GET", "/v1/campaigns/{}/models"): EVERY_ROLE,
+        ("POST", "/v1/campaigns/{}/lists"): SENDERS,
+        ("GET", "/v1/lists/{}"): EVERY_ROLE,
+        ("GET", "/v1/lists/{}/result"): EVERY_ROLE,
+        ("GET", "/v1/lists/{}/errors"): EVERY_ROLE,
+        # Their signature says what they are good for.
+        ("POST", "/v1/uploads/{}"): ANYBODY,
+        ("PUT", "/v1/uploads/{}"): ANYBODY,
+        ("GET", "/v1/downloads/{}"): ANYBODY,
         ("GET", "/v1/campaigns/{}/promotions"): OVERSEERS,
         ("POST", "/v1/campaigns/{}/promotions"): OPERATORS,
         ("POST", "/v1/campaigns/{}/rollbacks"): OPERATORS,
         ("POST", "/v1/campaigns/{}/approvals"): OPERATORS,
         ("GET", "/v1/predictions/{}"): EVERY_ROLE,
+        ("GET", "/v1/campaigns/{}/lift"): EVERY_ROLE,
+        # Whoever hears an objection records it; lifting one is a decision.
+        ("POST", "/v1/suppressions"): SENDERS,
+        ("DELETE", "/v1/suppressions"): OPERATORS,
+        ("GET", "/v1/suppressions"): OVERSEERS,
+        ("POST", "/v1/erasures"): OPERATORS,
+        ("GET", "/v1/erasures/{}"): OVERSEERS,
         ("GET", "/v1/caller"): EVERY_ROLE,
         ("GET", "/v1/alerts"): OVERSEERS,
         ("GET", "/v1/alerts/{}"): OVERSEERS,
@@ -94,6 +112,27 @@ ROUTES: Mapping[tuple[str, str], Access] = MappingProxyType(
         ("GET", "/openapi.json"): ANYBODY,
         ("GET", "/docs"): ANYBODY,
         ("GET", "/monitoring"): OVERSEERS_PAGE,
+        ("GET", "/lists"): EVERY_ROLE_PAGE,
+        ("GET", "/lists/new"): SENDERS_PAGE,
+        ("POST", "/lists/new"): SENDERS_PAGE,
+        ("GET", "/lists/{}"): EVERY_ROLE_PAGE,
+        ("POST", "/lists/{}"): SENDERS_PAGE,
+        ("GET", "/lists/{}/state"): EVERY_ROLE_PAGE,
+        ("GET", "/lists/{}/sheet"): EVERY_ROLE_PAGE,
+        ("GET", "/lists/{}/refused"): EVERY_ROLE_PAGE,
+        ("GET", "/lists/{}/excluded"): EVERY_ROLE_PAGE,
+        ("GET", "/customer"): SENDERS_PAGE,
+        ("POST", "/customer"): SENDERS_PAGE,
+        ("GET", "/predictions/{}"): EVERY_ROLE_PAGE,
+        ("GET", "/campaigns"): EVERY_ROLE_PAGE,
+        ("GET", "/campaigns/{}"): EVERY_ROLE_PAGE,
+        ("GET", "/campaigns/{}/report"): EVERY_ROLE_PAGE,
+        ("GET", "/suppressions"): EVERY_ROLE_PAGE,
+        ("POST", "/suppressions"): SENDERS_PAGE,
+        ("GET", "/models"): OVERSEERS_PAGE,
+        ("POST", "/models"): OPERATORS_PAGE,
+        ("GET", "/administration"): OVERSEERS_PAGE,
+        ("POST", "/administration"): OPERATORS_PAGE,
         ("GET", "/sign-in"): ANYBODY,
         ("POST", "/sign-in"): ANYBODY,
         ("POST", "/sign-out"): ANYBODY,

@@ -25,6 +25,12 @@ def safe_cell(text: str) -> str:
     return "'" + safe if text.startswith(("\r", "\n")) else safe
 
 
+def unsafe_cell(cell: str) -> str:
+    """The text that `safe_cell` made this cell of."""
+    inner = cell[1:] if cell.startswith(("'\r", "'\n")) else cell
+    return "".join(part[1:] if part.startswith("'") and _is_formula(part[1:]) else part for part in _CELL_ENDS.split(inner))
+
+
 def _is_formula(text: str) -> bool:
     first = next((ch for ch in text if ch.isprintable() and not ch.isspace() and ch not in "\"'"), "")
     return text.startswith("\t") or unicodedata.normalize("NFKC", first).startswith(("=", "+", "-", "@"))

@@ -15,7 +15,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from propensity.challenge import Challenge, challenge_problems
+from propensity.contact_policy import ContactPolicy
 from propensity.errors import CampaignError
+from propensity.holdout import Holdout
 from propensity.outcome_rules import AbsentMeans, Contradictions, OutcomeRules
 from propensity.recipe import Lift, Recipe
 from propensity.retraining import ON_SCHEDULE, Retraining, retraining_problems
@@ -250,6 +252,8 @@ class Campaign:
     watch: Watch = DEFAULT_WATCH
     challenge: Challenge = field(default_factory=Challenge)
     zoo: Zoo = QUICK_ZOO
+    contact_policy: ContactPolicy | None = None
+    holdout: Holdout | None = None
 
     def __post_init__(self) -> None:
         for problem in _problems(self):
@@ -317,8 +321,16 @@ def _problems(c: Campaign) -> Iterator[str]:
     yield from challenge_problems(c.challenge)
     yield from zoo_problems(c.zoo)
     yield from retraining_problems(c.retraining, frozenset(f.name for f in c.numeric), frozenset(f.name for f in c.categorical))
+    yield from _contact_problems(c)
     if c.recipe is not None:
         yield from _recipe_problems(c, c.recipe)
+
+
+def _contact_problems(c: Campaign) -> Iterator[str]:
+    yield from () if c.contact_policy is None else c.contact_policy.problems()
+    yield from () if c.holdout is None else c.holdout.problems()
+    if c.holdout is not None and c.label.absent_means == "negative_if_contacted":
+        yield "a holdout is measured by the outcomes of customers who are not contacted, but the label's absent_means says they are unknown"
 
 
 def _excluded_problems(c: Campaign) -> Iterator[str]:

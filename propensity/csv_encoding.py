@@ -59,6 +59,11 @@ def decode(data: bytes, declared: str | None = None, subject: str = "the CSV") -
     return text
 
 
+def encoding_of(data: bytes, subject: str = "the CSV") -> tuple[str, int]:
+    """Encoding of a file, and how many bytes its byte order mark has. Raises Malformed where there is no way to tell."""
+    return _encoding(data, None, subject)
+
+
 def not_in(encoding: str, at: int, line: int, subject: str) -> Malformed:
     """The refusal of a file whose byte ``at`` (from 0), on ``line`` (from 1), is not in its encoding."""
     return Malformed(f"{subject}, line {line}: byte {at + 1} of the file is not {encoding}; save the file as {encoding}")

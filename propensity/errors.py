@@ -14,6 +14,8 @@
     │   ├── SourceMissing        a file, table or address that does not exist
     │   ├── ChecksumMismatch     a file is not the one that was declared
     │   ├── NotFound             an id or a campaign that is not known
+    │   ├── Erased               what is asked for was erased
+    │   ├── SuppressedSince      a stored reply names somebody who was suppressed since
     │   └── Idempotency*         a key reused: in flight, or with another body
     ├── AccessError              who asks, and what he may
     │   ├── Unauthorized         no key, or one that opens nothing
@@ -179,6 +181,20 @@ class IdempotencyMismatch(DataError):
     status = 422
 
 
+class SuppressedSince(DataError):
+    """A stored reply names a customer who was suppressed since; it is not given out again."""
+
+    code = "suppressed_since"
+    status = 409
+
+
+class Erased(DataError):
+    """What is asked for was erased."""
+
+    code = "erased"
+    status = 410
+
+
 class AccessError(PropensityError):
     """The caller may not do this."""
 
@@ -289,6 +305,12 @@ class LockedTooLong(DatabaseUnavailable):
     """Another transaction held a row or key for longer than this one may wait; nothing was stored."""
 
     code = "database_busy"
+
+
+class SuppressionsChanged(StoreError):
+    """A suppression came while a request was worked on, again and again; nothing was answered."""
+
+    code = "suppressions_changed"
 
 
 class RegistryUnavailable(StoreError):

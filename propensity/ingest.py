@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from propensity.campaign import Campaign, Categorical
 from propensity.errors import DataError, QualityGateFailed, RowIssue
+from propensity.id_columns import ID_COLUMN, date_name, id_name, may_have_id
 from propensity.months import MonthArray, recover_months
 from propensity.ports import ObjectStore
 from propensity.raw import RawData
@@ -18,7 +19,6 @@ from propensity.schema import Table, check_rows
 from propensity.snapshot import BoolArray, Manifest, find_or_write
 
 NAMED_ISSUES = 10
-ID_COLUMN = "id"
 
 
 @dataclass(frozen=True)
@@ -207,23 +207,6 @@ def _id_cells(campaign: Campaign, raw: RawData) -> Sequence[object] | None:
     return None if name is None else raw.columns[name] if campaign.id_column else raw.columns.get(name)
 
 
-def id_name(campaign: Campaign) -> str | None:
-    """The column that holds the customers' ids where a source has it; None where no column can."""
-    return campaign.id_column or (ID_COLUMN if _own_id(campaign) else None)
-
-
-def date_name(campaign: Campaign) -> str | None:
-    """The calendar's column where it is not a feature, and so part of an id that is derived."""
-    column = "".join(_calendar_column(campaign))
-    return None if not column or column in campaign.feature_names else column
-
-
-def _own_id(campaign: Campaign) -> bool:
-    """Whether a column named ``id`` can be taken for the customer's id: nothing else is declared about it."""
-    declared = {*campaign.feature_names, *campaign.excluded_reasons, campaign.label.column, *_calendar_column(campaign)}
-    return campaign.id_column is None and ID_COLUMN not in declared
-
-
 def sort_columns(campaign: Campaign, names: Collection[str], *, needed: Sequence[str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The source's excluded columns with reasons, and its unknown ones. Raises DataError for a missing or refused column."""
     needed = [*needed, *([campaign.id_column] if campaign.id_column else [])]
@@ -232,7 +215,7 @@ def sort_columns(campaign: Campaign, names: Collection[str], *, needed: Sequence
         named = ", ".join(repr(name) for name in missing)
         raise DataError(f"the data of campaign {campaign.name!r} lacks the column{'s' * (len(missing) > 1)} {named}")
     dropped = {name: reason for name, reason in campaign.excluded if name in names}
-    known = {*needed, *dropped, campaign.label.column, *_calendar_column(campaign), *([ID_COLUMN] if _own_id(campaign) else [])}
+    known = {*needed, *dropped, campaign.label.column, *_calendar_column(campaign), *([ID_COLUMN] if may_have_id(campaign) else [])}
     ignored = tuple(name for name in names if name not in known)
     if ignored and campaign.unexpected_columns == "refuse":
         named = ", ".join(repr(name) for name in ignored)

@@ -58,11 +58,16 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How large an upload may be, and how long addresses are good."""
+    """How large an upload may be, and how long addresses are good.
+
+    ``largest_form_bytes`` and ``smallest_part_bytes`` are those of whatever takes the upload.
+    """
 
     upload_limit_bytes: int
     upload_expiry_s: int
     download_expiry_s: int
+    largest_form_bytes: int = LARGEST_FORM_BYTES
+    smallest_part_bytes: int = SMALLEST_PART_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +129,22 @@ class Lists:
             raise NotFound(UNKNOWN)
         return record
 
-    def download(self, record: ListRecord, what: str) -> str:
-        """Address of the result or of the refused rows of a list that is done."""
-        name, saved_as = DOWNLOADS[what]
+    def download(self, record: ListRecord, what: str, saved_as: str = "") -> str:
+        """Address of the result or of the refused rows of a list that is done; ``saved_as``: another name than the usual one."""
+        name, usual = DOWNLOADS[what]
         return self.signer.download(
-            record.list_id.key(name), name=saved_as, media_type="text/csv; charset=utf-8", expires_s=self.limits.download_expiry_s
+            record.list_id.key(name), name=saved_as or usual, media_type="text/csv; charset=utf-8", expires_s=self.limits.download_expiry_s
         )
 
     def _check_size(self, wanted: NewList) -> None:
-        limit = self.limits.upload_limit_bytes if wanted.parts else min(self.limits.upload_limit_bytes, LARGEST_FORM_BYTES)
+        limit = self._limit(wanted)
         if wanted.size_bytes is not None and wanted.size_bytes > limit:
             way_out = "" if wanted.parts or limit == self.limits.upload_limit_bytes else '; send it in parts: "parts": true'
             raise TooLarge(f"a list may be up to {limit:,} bytes{way_out}, or split it into several lists")
+
+    def _limit(self, wanted: NewList) -> int:
+        limits = self.limits
+        return limits.upload_limit_bytes if wanted.parts else min(limits.upload_limit_bytes, limits.largest_form_bytes)
 
     def _manifest(self, list_id: ListId, wanted: NewList, digest: str, now: datetime) -> Manifest:
         return Manifest(
@@ -144,7 +153,7 @@ class Lists:
             format=wanted.format,
             created_at=now,
             upload_until=now + timedelta(seconds=self.limits.upload_expiry_s),
-            limit_bytes=self.limits.upload_limit_bytes if wanted.parts else min(self.limits.upload_limit_bytes, LARGEST_FORM_BYTES),
+            limit_bytes=self._limit(wanted),
             request_sha256=digest,
             size_bytes=wanted.size_bytes,
             upload_id=self.signer.begin_parts(list_id.key(UPLOAD)) if wanted.parts else None,
@@ -159,7 +168,7 @@ class Lists:
             form = self.signer.form(key, smallest=exact or 1, largest=exact or manifest.limit_bytes, expires_s=left_s)
             return {**told, "kind": "form", "method": "POST", **form}
         assert manifest.size_bytes is not None, "a list in parts has a size"
-        sizes = part_sizes(manifest.size_bytes)
+        sizes = part_sizes(manifest.size_bytes, self.limits.smallest_part_bytes)
         parts = [
             {"number": at, "size_bytes": size, "url": self.signer.part(key, manifest.upload_id, at, size, expires_s=left_s)}
             for at, size in enumerate(sizes, 1)
@@ -196,7 +205,7 @@ def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(members)
 
 
-def part_sizes(size_bytes: int) -> list[int]:
-    """Sizes of the parts, equal but for the last: at most `MOST_PARTS`, and none but the last under `SMALLEST_PART_BYTES`."""
-    each = max(SMALLEST_PART_BYTES, -(-size_bytes // MOST_PARTS))
+def part_sizes(size_bytes: int, smallest: int = SMALLEST_PART_BYTES) -> list[int]:
+    """Sizes of the parts, equal but for the last: at most `MOST_PARTS`, and none but the last under ``smallest``."""
+    each = max(smallest, -(-size_bytes // MOST_PARTS))
     return [min(each, size_bytes - at) for at in range(0, size_bytes, each)]

@@ -3,17 +3,20 @@
 Nothing else keeps the state: no table, no lock, no clock of its own. Each object is written whole and by one writer::
 
     list.json        who asked for the list, when, and in which format it comes     create
+    draft            a file that was dropped on a page, until its columns are agreed   the page
     upload           the customers, as they were sent                               the caller, by a presigned address
     claim.json       which version of the upload is the list                        the first to notice it
     task.json        which job scores it                                            whoever started that
     plan.json        which bytes, model and declaration decide                      the job, before it scores
+    progress.json    customers done, of how many: comfort, and replaced as it goes on    the job
     errors.csv       refused rows                                                   the job
+    excluded.csv     who may not be contacted, and why                              the job
     call-sheet.csv   the answer                                                     the job
     finished.json    done with what counts, or failed and why: written last         the job
 
-All but the upload and the two CSV files are written by ``create`` of the store: the first of any number of writers wins, and every other
-one goes by what the first wrote. Objects are only ever added, so the state only moves on. No key and no JSON object holds anything that
-came from a customer list but counts.
+All but draft, upload, progress and the three CSV files are written by ``create`` of the store: the first of any number of writers
+wins, and every other one goes by what the first wrote. Objects are only ever added, so the state only moves on. No key and no JSON object
+holds anything that came from a customer list but counts.
 """
 
 from __future__ import annotations
@@ -32,8 +35,9 @@ from propensity.errors import NotFound
 
 ROOT = "lists"
 MANIFEST, UPLOAD, CLAIM, TASK, PLAN = "list.json", "upload", "claim.json", "task.json", "plan.json"
-RESULT, ERRORS, FINISHED = "call-sheet.csv", "errors.csv", "finished.json"
-NAMES = (MANIFEST, UPLOAD, CLAIM, TASK, PLAN, ERRORS, RESULT, FINISHED)
+RESULT, ERRORS, EXCLUDED, FINISHED = "call-sheet.csv", "errors.csv", "excluded.csv", "finished.json"
+DRAFT, PROGRESS = "draft", "progress.json"
+NAMES = (MANIFEST, DRAFT, PROGRESS, UPLOAD, CLAIM, TASK, PLAN, ERRORS, EXCLUDED, RESULT, FINISHED)
 # Ending of the file's name, which says how it is read, by the format's name in a request.
 FORMATS: Mapping[str, str] = MappingProxyType({"csv": ".csv", "parquet": ".parquet"})
 UNKNOWN = "no list has this id; ids look like <campaign>.<32 hex digits>, as the reply to POST .../lists shows them"

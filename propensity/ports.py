@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from propensity.access import ApiKey, KnownKeys, NewKey
+from propensity.gate_ports import GateRecord
 from propensity.outcome_rules import OutcomeRules
 
 Json = dict[str, Any]
@@ -59,7 +60,8 @@ class LoggedRequest:
     """One acknowledged request: everything needed to say again what was answered.
 
     ``features`` holds the raw values by row: numbers exactly as sent (float64), categories as their declared position. ``caller`` is
-    the owner of the key that sent it; empty where no key was involved, as for a file.
+    the owner of the key that sent it; empty where no key was involved, as for a file. ``gate`` is written with the request and not read
+    back with it.
     """
 
     request_id: str
@@ -78,6 +80,7 @@ class LoggedRequest:
     source: str
     received_at: datetime | None = None
     caller: str = ""
+    gate: GateRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,10 @@ class PredictionLog(Protocol):
     """Append-only record of predictions; committed when `append` returns."""
 
     def append(self, entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
-        """Commit a request. Where the key was used before, nothing is written and the stored reply is returned instead."""
+        """Commit a request. Where the key was used before, nothing is written and the stored reply is returned instead.
+
+        Raises SuppressionsChanged, and writes nothing, where a suppression is stored that the request's gate did not look at.
+        """
 
     def stored_reply(self, campaign: str, caller: str, idempotency_key: str) -> StoredReply | None:
         """What the caller's key was answered with, None where it is new."""
@@ -404,7 +410,7 @@ class ModelRegistry(Protocol):
 
 
 class ApiKeyStore(Protocol):
-    """Append-only record of API keys and their revocations. Only the tables' owner may write it."""
+    """Append-only record of API keys and their revocations. Only the tables' owner may write it, and an operator with his key at hand."""
 
     def known(self) -> KnownKeys:
         """Every key, those that ended included."""
@@ -420,6 +426,12 @@ class ApiKeyStore(Protocol):
 
     def revoke(self, key_id: str, *, reason: str, by: str) -> ApiKey:
         """Revoke a key now and return it as it then is. Raises NotFound."""
+
+    def add_by(self, operator_key: str, new: NewKey) -> ApiKey:
+        """Store a key in the name of the operator whose key (its whole text) that is. Raises Forbidden where it is none that is good."""
+
+    def revoke_by(self, operator_key: str, key_id: str, *, reason: str) -> ApiKey:
+        """Revoke a key now, likewise. Raises NotFound, Forbidden."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ SCORE_CRON = "0 6 * * *"
 # What came back by the evening counts in the monitoring of the same day.
 OUTCOMES_CRON = "0 21 * * *"
 MONITOR_CRON = "0 22 * * *"
+REPORT_CRON = "30 22 * * *"
 # Before scoring, and once more when the day's traffic can be seen.
 FOLLOW_CRON = "30 5,12 * * *"
 # So that a comparison finds little left to score.
@@ -69,6 +70,7 @@ def schedules(campaigns: Iterable[Campaign] | None = None) -> list[Scheduled]:
             Scheduled(f"score-{declared.name}", "flows.score.score", SCORE_CRON, parameters),
             Scheduled(f"outcomes-{declared.name}", "flows.outcomes.outcomes", OUTCOMES_CRON, parameters),
             Scheduled(f"monitor-{declared.name}", "monitoring.flow.monitor", MONITOR_CRON, parameters),
+            Scheduled(f"report-{declared.name}", "flows.report.report", REPORT_CRON, parameters),
             Scheduled(f"shadow-{declared.name}", "flows.shadow.shadow", SHADOW_CRON, parameters),
             Scheduled(f"compare-{declared.name}", "flows.compare.compare_models", COMPARE_CRON, parameters),
         ]

@@ -14,6 +14,7 @@ from propensity.campaign import Campaign, Policy
 from propensity.decision import Decision, as_json, band_positions, bands, decide
 from propensity.errors import RowIssue
 from propensity.explain import Reason, reasons
+from propensity.gate import UNGATED, Gated, Looked
 from propensity.model import Model
 from propensity.ports import LoggedRequest
 from propensity.schema import RawColumns, Table
@@ -46,6 +47,7 @@ class ScoredList:
     reasons: Sequence[Sequence[Reason]]
     issues: Sequence[RowIssue]
     refused: int
+    gate: Gated = UNGATED
 
     @cached_property
     def band_positions(self) -> npt.NDArray[np.int8]:
@@ -79,6 +81,7 @@ class ScoredList:
             refused=self.refused,
             source=source,
             caller=caller,
+            gate=self.gate.record(),
         )
 
     def best(self, n: int) -> list[int]:
@@ -91,12 +94,25 @@ def score_list(model: Model, checked: CheckedRows, policy: Policy, *, top_reason
     return decide_list(model, checked, policy, model.score(checked.table), top_reasons=top_reasons)
 
 
-def decide_list(model: Model, checked: CheckedRows, policy: Policy, scores: npt.NDArray[np.float64], *, top_reasons: int = 3) -> ScoredList:
-    """The same for rows that the model has scored already."""
-    table = checked.table
-    decision = decide(scores, policy, model.campaign.economics)
+def decide_list(
+    model: Model,
+    checked: CheckedRows,
+    policy: Policy,
+    scores: npt.NDArray[np.float64],
+    *,
+    top_reasons: int = 3,
+    looked: Looked | None = None,
+) -> ScoredList:
+    """The same for rows that the model has scored already. ``looked``: what the contact gate says of them; None where nobody is contacted
+    by what is decided here.
+    """
+    table, economics, gated = checked.table, model.campaign.economics, UNGATED
+    if looked is None:
+        decision = decide(scores, policy, economics)
+    else:
+        decision, gated = looked.decide(lambda rows: decide(scores if rows is None else scores[rows], policy, economics))
     why = reasons(model, table, top_reasons)
-    return ScoredList(model, policy, table, scores, decision, why, checked.issues, checked.refused)
+    return ScoredList(model, policy, table, scores, decision, why, checked.issues, checked.refused, gated)
 
 
 def raw_features(table: Table) -> npt.NDArray[np.float64]:

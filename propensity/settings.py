@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -63,6 +64,9 @@ class Settings(BaseSettings):
         Database of the Prefect server, for the job that removes its old events.
     prefect_events_days, prefect_logs_days : int
         How long Prefect's events and logs are kept.
+    holdout_keys : SecretStr
+        Secrets of control groups by name, a JSON object: ``{"spring-2026": "..."}``. The same on every machine, and never changed under
+        its name: the control group would be another.
     """
 
     model_config = SettingsConfigDict(
@@ -99,6 +103,20 @@ class Settings(BaseSettings):
     prefect_database_url: SecretStr | None = None
     prefect_events_days: int = Field(default=7, ge=1, le=3_650)
     prefect_logs_days: int = Field(default=30, ge=1, le=3_650)
+    holdout_keys: SecretStr = SecretStr("")
+
+    @property
+    def holdout_secrets(self) -> dict[str, bytes]:
+        """Secrets of control groups by name. Raises SettingsInvalid."""
+        text = self.holdout_keys.get_secret_value()
+        try:
+            sent = json.loads(text) if text else {}
+        except ValueError:
+            sent = None
+        if not isinstance(sent, dict) or not all(isinstance(secret, str) for secret in sent.values()):
+            # Without the cause: it quotes the text.
+            raise SettingsInvalid('PROPENSITY_HOLDOUT_KEYS must be a JSON object of names and secrets: {"spring-2026": "..."}') from None
+        return {name: secret.encode() for name, secret in sent.items()}
 
 
 def read_settings() -> Settings:

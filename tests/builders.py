@@ -16,7 +16,8 @@ import pytest
 from propensity import training
 from propensity.campaign import Campaign, Categorical, Dates, Economics, Label, Numeric
 from propensity.errors import NotFound, RowIssue
-from propensity.ingest import date_name, id_name, sort_columns, with_derived_ids
+from propensity.id_columns import date_name, id_name
+from propensity.ingest import sort_columns, with_derived_ids
 from propensity.linear import CategoricalTerm, Linear, NumericTerm
 from propensity.manifest import FORMAT_2
 from propensity.model import Model, canary

@@ -12,11 +12,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from propensity.access import ApiKey, KnownKeys, NewKey
+from propensity.access import ApiKey, KnownKeys, NewKey, Role, parse_key
 from propensity.adapters.outcome_reading import labelled
 from propensity.errors import (
     DatabaseUnavailable,
     DataError,
+    Forbidden,
     IdempotencyMismatch,
     NotFound,
     ObjectStoreUnavailable,
@@ -302,6 +303,25 @@ class FakeApiKeyStore:
 
     def revoke(self, key_id: str, *, reason: str, by: str) -> ApiKey:
         return self._end(key_id, 0.0, f"{reason} ({by})")
+
+    def add_by(self, operator_key: str, new: NewKey) -> ApiKey:
+        return self.add(replace(new, created_by=self._operator(operator_key)))
+
+    def revoke_by(self, operator_key: str, key_id: str, *, reason: str) -> ApiKey:
+        return self.revoke(key_id, reason=reason, by=self._operator(operator_key))
+
+    def _operator(self, text: str) -> str:
+        parsed = parse_key(text)
+        found = self.keys.get(parsed[0]) if parsed else None
+        if (
+            parsed is None
+            or found is None
+            or not found.holds(parsed[1])
+            or found.role != Role.OPERATOR
+            or not found.accepted(self.database.now)
+        ):
+            raise Forbidden("that is not the key of an operator, or it has ended")
+        return found.name
 
     def _one(self, key_id: str) -> ApiKey:
         self.database.ping()

@@ -69,18 +69,20 @@ from api.app import create_app
 from api.auth import ApiKeys
 from propensity.access import Role, new_key
 from api.models import LiveModels
-from api.services import Services
+from api.services import GateServices, Services
 from propensity.adapters.first_parse import FirstParse
 from propensity.adapters.object_store import FolderStore
 from propensity.campaigns import campaign
-from tests.fakes import FakeApiKeyStore, FakeDatabase, FakeOutcomeStore, FakePredictionLog, FakePromotionLedger
+from tests.fake_gate import FakeErasureStore, FakeSuppressionStore, GatedLog, fake_gate
+from tests.fakes import FakeApiKeyStore, FakeDatabase, FakeOutcomeStore, FakePromotionLedger
 from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
 from propensity.ports import Promotion
 
 declared = campaign("term-deposit")
 database, first_parse = FakeDatabase(), FirstParse()
 first_parse.prepare()
-log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
+log, ledger = GatedLog(database, FakeSuppressionStore(database)), FakePromotionLedger(database)
+gate = GateServices(fake_gate(log), log.suppressions, log.contacts, FakeErasureStore(log))
 digest, body = sys.argv[2], json.loads(sys.stdin.read())
 ledger.append(Promotion(declared.name, 1, "promote", digest, digest[:12], None, [], {{}}, "test"))
 models = LiveModels({{declared.name: declared}}, FolderStore(sys.argv[1]), ledger, first_parse)
@@ -91,7 +93,7 @@ store.add(new)
 keys = ApiKeys(store, rate_per_s=1000.0)
 keys.refresh()
 alerts = FakeAlertStore(database), FakeHeartbeatStore(database)
-app = create_app(Services({{declared.name: declared}}, models, log, FakeOutcomeStore(log), database, keys, *alerts))
+app = create_app(Services({{declared.name: declared}}, models, log, FakeOutcomeStore(log), database, keys, *alerts, gate))
 client = app.test_client()
 client.environ_base["HTTP_AUTHORIZATION"] = "Bearer " + text
 reply = client.post("/v1/campaigns/term-deposit/predictions", json=body)

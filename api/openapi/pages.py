@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from api.openapi.operation import operation
 from api.openapi.parts import FORM, HTML, TEXT, Json, one_of_texts, record, said
 from api.openapi.responses import as_pages, done
+from api.openapi.work_pages import work_paths
 from api.pages.monitoring import SPANS
 from propensity.campaign import Campaign
 from propensity.panels import all_boards
@@ -22,6 +23,7 @@ def page_paths(campaigns: Mapping[str, Campaign]) -> Json:
         "/monitoring": {"get": _monitoring(campaigns)},
         "/sign-in": {"get": _form_page(), "post": _sign_in()},
         "/sign-out": {"post": _sign_out()},
+        **work_paths(list(campaigns)),
     }
     return {
         path: {method: {**said, "responses": as_pages(said["responses"])} for method, said in item.items()} for path, item in found.items()

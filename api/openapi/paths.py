@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from api.openapi import examples
+from api.openapi import examples, gate
+from api.openapi.lists import list_paths
 from api.openapi.operating import operating_paths
 from api.openapi.operation import operation
 from api.openapi.pages import html, page_paths
@@ -20,6 +21,7 @@ TAGS = {
     "Campaigns": "What can be posted, what it is worth, which model answers.",
     "Promotions": "Who or what put which model live, and what an operator decides about it.",
     "Records": "What was asked and answered, and why.",
+    "Contact": "Whom nobody may contact, whom to forget, and what contacting brought.",
     "Operation": "Health, metrics and this description.",
     "Pages": "For people in a browser, who sign in with their key; refusals are pages there.",
 }
@@ -42,8 +44,17 @@ def paths(campaigns: Mapping[str, Campaign]) -> Json:
     for name, campaign in campaigns.items():
         found[f"/v1/campaigns/{name}/predictions"] = {"post": _post_predictions(name, campaign)}
         found[f"/v1/campaigns/{name}/outcomes"] = {"post": _post_outcomes(name, campaign), "get": _get_outcomes(name, campaign)}
-    by_kind = (_campaign_paths(list(campaigns)), _promotion_paths(list(campaigns)), _record_paths(), operating_paths())
-    return {**found, **{path: told for part in by_kind for path, told in part.items()}, **_operation_paths(), **page_paths(campaigns)}
+    names = list(campaigns)
+    by_kind = (
+        _campaign_paths(names),
+        _promotion_paths(names),
+        list_paths(names),
+        _record_paths(),
+        gate.paths(operation, names),
+        operating_paths(),
+    )
+    rest = (gate.paths(operation, names), _operation_paths(), page_paths(campaigns))
+    return {**found, **{path: told for part in (*by_kind, *rest) for path, told in part.items()}}
 
 
 def _post_predictions(name: str, campaign: Campaign) -> Json:
@@ -67,7 +78,7 @@ def _post_predictions(name: str, campaign: Campaign) -> Json:
         f"{campaign.question} Rows that cannot be used are named under `errors`; the others are scored. Two rows of one customer get a "
         "prediction each. What was answered is in the log: a reply is committed before it is sent. The `Accept` header chooses the format.",
         {"200": done("Scored and logged", replies, "Idempotent-Replay")},
-        (400, 404, 406, 409, 413, 415, 422, 503),
+        (400, 404, 406, 409, 410, 413, 415, 422, 503),
         parameters=prediction_parameters(),
         requestBody=predictions_body(name, campaign),
     )

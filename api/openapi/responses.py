@@ -9,7 +9,7 @@ from api.openapi.parts import COUNT, HTML, PROBLEM, TEXT, UUID_PATTERN, Json, ar
 
 # Refusals that say when to come back.
 WITH_RETRY = (429, 503)
-REFUSALS = (400, 401, 403, 404, 406, 409, 413, 415, 422, 429, 503)
+REFUSALS = (400, 401, 403, 404, 406, 409, 410, 413, 415, 422, 429, 503)
 
 
 def headers() -> Json:

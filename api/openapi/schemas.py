@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from api.codes import ROW_CODES
+from api.openapi import gate
+from api.openapi.lists import list_schemas
 from api.openapi.operating import operating_schemas
 from api.openapi.outcomes import outcome_counts, outcome_rules, outcome_summary
 from api.openapi.parts import (
@@ -64,15 +66,17 @@ def schemas() -> Json:
         ),
         "Caller": record({"key_id": KEY_ID, "name": TEXT, "role": one_of_texts(*ROLES)}, description="Whose key came with the request."),
         "Model": record({"version": VERSION, "digest": DIGEST}, description="Which model answered."),
-        "Prediction": record(_prediction(), optional=("reasons",)),
+        **list_schemas(),
+        "Prediction": record(_prediction(), optional=("reasons", *gate.BY_ROW)),
         "Reason": record(_reason()),
         "PredictionColumns": record(
             {name: array(schema) for name, schema in _prediction().items()},
-            optional=("reasons",),
+            optional=("reasons", *gate.BY_ROW),
             description="The predictions by column: every list has one entry per scored row, in the order sent.",
         ),
-        "ScoredList": record({**_answer(), "predictions": array(ref("Prediction")), **_errors()}),
-        "ScoredColumns": record({**_answer(), "columns": ref("PredictionColumns"), **_errors()}),
+        "ScoredList": record({**_answer(), "predictions": array(ref("Prediction")), **_errors()}, optional=("gate",)),
+        "ScoredColumns": record({**_answer(), "columns": ref("PredictionColumns"), **_errors()}, optional=("gate",)),
+        **gate.schemas(),
         "RowIssue": _row_issue(),
         "OutcomeCounts": outcome_counts({"request_id": REQUEST_ID, "campaign": TEXT}, _errors()),
         "OutcomeSummary": outcome_summary(),
@@ -142,6 +146,7 @@ def _answer() -> Json:
         "counts": record(counts),
         "expected_profit": said("summed over the customers to contact", record({"amount": MONEY, "currency": TEXT})),
         "ignored_columns": said("columns that were sent and not used, the first fifty", array(record({"column": TEXT, "reason": TEXT}))),
+        "gate": gate.answer(),
     }
 
 
@@ -163,6 +168,7 @@ def _prediction() -> Json:
         "rank": said("1 is the best of the list", POSITION),
         "expected_profit": said("of contacting this customer, in the campaign's currency", NUMBER),
         "reasons": said("what moved the score most, strongest first", array(ref("Reason"))),
+        **gate.by_row(),
     }
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Response, g, redirect, render_template, request
 
-from api.pages import MONITORING, PATHS, SIGN_IN
+from api.pages import ADMINISTRATION, CAMPAIGNS, CUSTOMER, LISTS, MODELS, MONITORING, SIGN_IN, SUPPRESSIONS, is_page, texts
 from api.pages.session import keep_form_cookies
+from api.pages.words import told
 from propensity.access import Caller, access
 
 if TYPE_CHECKING:
@@ -17,12 +19,26 @@ if TYPE_CHECKING:
 
 # Nothing runs, nothing comes from elsewhere, and forms go here alone.
 POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+# The same with scripts of our own, which may speak to this service alone.
+WITH_SCRIPTS = POLICY + "; script-src 'self'; connect-src 'self'"
 # What stands in the navigation, for whoever may open it.
-LINKS = (("/", "Campaigns"), (MONITORING, "Monitoring"), ("/docs", "Interface"))
+LINKS = (
+    (LISTS, texts.frame.lists),
+    (CUSTOMER, texts.frame.customer),
+    (CAMPAIGNS, texts.frame.campaigns),
+    (SUPPRESSIONS, texts.frame.suppressions),
+    (MODELS, texts.frame.models),
+    (MONITORING, texts.frame.monitoring),
+    (ADMINISTRATION, texts.frame.administration),
+    ("/docs", texts.frame.interface),
+)
 
 
-def page(services: Services, template: str, *, status: int = 200, **values: Any) -> Response:
-    """A page for whoever asked."""
+_TEXTS: ModuleType = texts
+
+
+def page(services: Services, template: str, *, status: int = 200, scripts: tuple[str, ...] = (), **values: Any) -> Response:
+    """A page for whoever asked. ``scripts``: names of files below ``/static`` that make it more comfortable."""
     cookies: dict[str, str] = {}
     caller: Caller | None = g.get("caller")
     reply = _html(
@@ -32,6 +48,7 @@ def page(services: Services, template: str, *, status: int = 200, **values: Any)
         here=request.path,
         links=[(path, text) for path, text in LINKS if _may(caller, path)],
         form_token=services.sessions.form_token(cookies),
+        scripts=scripts,
         **values,
     )
     keep_form_cookies(reply, cookies)
@@ -43,7 +60,7 @@ def page(services: Services, template: str, *, status: int = 200, **values: Any)
 
 def refusal(status: int, detail: str) -> Response | None:
     """An error as a page, or the way to the sign-in page; None where the address has no pages or the caller takes no HTML."""
-    if request.path not in PATHS or not takes_html():
+    if not is_page(request.path) or not takes_html():
         return None
     if status == HTTPStatus.UNAUTHORIZED and request.method in ("GET", "HEAD"):
         wanted = request.full_path.rstrip("?")
@@ -56,9 +73,10 @@ def takes_html() -> bool:
     return "text/html" in request.headers.get("Accept", "")
 
 
-def _html(template: str, status: int, **values: Any) -> Response:
-    reply = Response(render_template(template, request_id=g.request_id, **values), status=status, mimetype="text/html")
-    reply.headers["Content-Security-Policy"] = POLICY
+def _html(template: str, status: int, *, scripts: tuple[str, ...] = (), **values: Any) -> Response:
+    given: dict[str, Any] = {"request_id": g.request_id, "t": _TEXTS, "told": told, "scripts": scripts, **values}
+    reply = Response(render_template(template, **given), status=status, mimetype="text/html")
+    reply.headers["Content-Security-Policy"] = WITH_SCRIPTS if scripts else POLICY
     reply.headers["Referrer-Policy"] = "same-origin"
     reply.headers["Vary"] = "Accept, Cookie"
     return reply

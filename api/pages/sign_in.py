@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Response, redirect, request
 
-from api.pages import MONITORING, SIGN_IN
+from api.pages import LISTS, MONITORING, SIGN_IN
 from api.pages.layout import page, takes_html
 from api.pages.session import TOKEN
 from propensity.access import access
@@ -34,7 +34,7 @@ def post_sign_in(services: Services) -> Response:
     Raises UnsupportedMedia, Malformed, RateLimited, StoreError, and Unauthorized where the caller takes no HTML; a person sees the form
     again.
     """
-    sent = _form(services)
+    sent = form(services)
     wanted = _next(sent.get("next", ""))
     try:
         caller = services.keys.caller(f"Bearer {sent.get('key', '').strip()}")
@@ -42,7 +42,7 @@ def post_sign_in(services: Services) -> Response:
         if not takes_html():
             raise
         return page(services, "pages/sign_in.html", status=401, next=wanted, problem=_told(exc))
-    home = MONITORING if caller.role in access("GET", MONITORING).roles else "/"
+    home = MONITORING if caller.role in access("GET", MONITORING).roles else LISTS
     reply: Response = redirect(wanted or home, HTTPStatus.SEE_OTHER)  # type: ignore[assignment]
     services.sessions.begin(reply, caller.key_id)
     return reply
@@ -50,18 +50,18 @@ def post_sign_in(services: Services) -> Response:
 
 def post_sign_out(services: Services) -> Response:
     """End the session, wherever it stands. Raises UnsupportedMedia and Malformed."""
-    _form(services)
+    form(services)
     reply: Response = redirect(SIGN_IN, HTTPStatus.SEE_OTHER)  # type: ignore[assignment]
     services.sessions.end(reply)
     return reply
 
 
-def _form(services: Services) -> dict[str, str]:
-    """The fields of a form that one of our pages sent."""
+def form(services: Services, largest: int = LARGEST_FORM_BYTES) -> dict[str, str]:
+    """The fields of a form that one of our pages sent. Raises UnsupportedMedia, Malformed."""
     if request.mimetype != FORM:
         raise UnsupportedMedia(f"a form is sent as {FORM}")
-    if request.content_length is None or request.content_length > LARGEST_FORM_BYTES:
-        raise Malformed(f"a form of these pages has at most {LARGEST_FORM_BYTES} bytes")
+    if request.content_length is None or request.content_length > largest:
+        raise Malformed(f"a form of these pages has at most {largest} bytes")
     sent = request.form.to_dict()
     services.sessions.check_form(sent.get(TOKEN, ""))
     return sent

@@ -43,6 +43,17 @@ def _number(value: float, unit: Unit) -> str:
             return _digits(value)
 
 
+def money(value: float, currency: str) -> str:
+    """An amount with its currency, whole from a thousand on."""
+    text = f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:,.2f}"
+    return f"{text} {currency}".replace("-", "−")
+
+
+def share(value: float) -> str:
+    """A share of 0 to 1 in per cent."""
+    return f"{_digits(100 * value)} %"
+
+
 def _digits(value: float) -> str:
     """Three digits that count, none of them after a whole hundred."""
     if value == 0:

@@ -1,12 +1,18 @@
-"""API keys in Postgres: append-only. The service reads them with its own role; making and revoking takes the owner's address."""
+"""API keys in Postgres: append-only. The service reads them with its own role; making and revoking takes the owner's address, or the key
+of an operator, which Postgres itself verifies.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from psycopg.errors import InsufficientPrivilege
 
 from propensity.access import ApiKey, KnownKeys, NewKey, Role
 from propensity.adapters.database import Cursor, Database
-from propensity.errors import DataError, NotFound
+from propensity.errors import DataError, Forbidden, NotFound
 from propensity.ports import ApiKeyStore
 
 # A lateral join, not an aggregate: the reason belongs to the revocation that counts.
@@ -23,6 +29,10 @@ insert into api_key (key_id, name, role, secret_sha256, rate_per_s, expires_at, 
 values (%s, %s, %s, %s, %s, now() + %s::float8 * interval '1 second', %s)"""
 _REVOKE = """
 insert into api_key_revocation (key_id, revoked_at, reason, revoked_by) values (%s, now() + %s::float8 * interval '1 second', %s, %s)"""
+
+
+_MAKE_BY = "select make_api_key(%s::text, %s::text, %s::text, %s::text, %s::bytea, %s::float8, %s::float8)"
+_REVOKE_BY = "select revoke_api_key(%s::text, %s::text, %s::text)"
 
 
 class PostgresApiKeyStore:
@@ -65,6 +75,29 @@ class PostgresApiKeyStore:
             _one(cursor, key_id)
             cursor.execute(_REVOKE, (key_id, 0.0, reason, by))
             return _one(cursor, key_id)[1]
+
+    def add_by(self, operator_key: str, new: NewKey) -> ApiKey:
+        """Store a key in the name of the operator whose key that is. Raises Forbidden where it is none."""
+        values = (operator_key, new.key_id, new.name, str(new.role), new.secret_sha256, new.rate_per_s, new.lifetime_s)
+        with _as_operator(), self._database.transaction() as cursor:
+            cursor.execute(_MAKE_BY, values)
+            return _one(cursor, new.key_id)[1]
+
+    def revoke_by(self, operator_key: str, key_id: str, *, reason: str) -> ApiKey:
+        """Revoke a key now in the name of the operator whose key that is. Raises NotFound, Forbidden."""
+        with _as_operator(), self._database.transaction() as cursor:
+            _one(cursor, key_id)
+            cursor.execute(_REVOKE_BY, (operator_key, key_id, reason))
+            return _one(cursor, key_id)[1]
+
+
+@contextmanager
+def _as_operator() -> Iterator[None]:
+    try:
+        yield
+    except InsufficientPrivilege:
+        # Without the cause: a traceback in a log must not lead to the key.
+        raise Forbidden("that is not the key of an operator, or it has ended") from None
 
 
 def open_key_store(owner_url: str) -> tuple[ApiKeyStore, Database]:

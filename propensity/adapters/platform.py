@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from propensity.adapters.alert_store import PostgresAlertStore
 from propensity.adapters.comparisons import PostgresComparisonStore
+from propensity.adapters.contacts import PostgresContactStore
 from propensity.adapters.database import Database
+from propensity.adapters.erasures import PostgresErasureStore
 from propensity.adapters.flow_heartbeats import PostgresHeartbeatStore
 from propensity.adapters.mlflow_registry import MlflowRegistry
 from propensity.adapters.monitor_runs import PostgresMonitorStore
@@ -17,10 +19,14 @@ from propensity.adapters.periods import PostgresPeriodStore
 from propensity.adapters.prediction_log import PostgresPredictionLog
 from propensity.adapters.promotions import PostgresPromotionLedger
 from propensity.adapters.shadow import PostgresShadowStore
+from propensity.adapters.suppressions import PostgresSuppressionStore
 from propensity.alerting import AlertStore
+from propensity.campaigns import all_campaigns
 from propensity.comparison import ComparisonStore
 from propensity.errors import SettingsInvalid
 from propensity.flow_health import HeartbeatStore
+from propensity.gate import ContactGate, open_gate
+from propensity.gate_ports import ErasureStore, SuppressionStore
 from propensity.ports import ModelRegistry, MonitorStore, ObjectStore, OutcomeStore, PeriodStore, PredictionLog, PromotionLedger
 from propensity.settings import Settings, read_settings
 from propensity.shadow import ShadowStore
@@ -43,6 +49,14 @@ class Platform:
     comparisons: ComparisonStore
     alerts: AlertStore
     heartbeats: HeartbeatStore
+    suppressions: SuppressionStore
+    contacts: PostgresContactStore
+    erasures: ErasureStore
+
+    @cached_property
+    def gate(self) -> ContactGate:
+        """The contact gate, with nothing remembered. Raises SettingsInvalid where the secret of a declared holdout is missing."""
+        return open_gate(all_campaigns(), self.suppressions, self.contacts, self.settings.holdout_secrets)
 
 
 def open_platform(settings: Settings) -> Platform:
@@ -65,6 +79,9 @@ def open_platform(settings: Settings) -> Platform:
         comparisons=PostgresComparisonStore(database),
         alerts=PostgresAlertStore(database),
         heartbeats=PostgresHeartbeatStore(database),
+        suppressions=PostgresSuppressionStore(database),
+        contacts=PostgresContactStore(database),
+        erasures=PostgresErasureStore(database),
     )
 
 

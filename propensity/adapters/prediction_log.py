@@ -16,7 +16,8 @@ from propensity.adapters.database import Database
 from propensity.adapters.group_commit import GroupCommit
 from propensity.adapters.packing import pack, unpack
 from propensity.adapters.pg_arrays import PgArray
-from propensity.errors import DatabaseUnavailable, IdempotencyInFlight, IdempotencyMismatch, LockedTooLong, NotFound
+from propensity.errors import DatabaseUnavailable, IdempotencyInFlight, IdempotencyMismatch, LockedTooLong, NotFound, SuppressionsChanged
+from propensity.gate_ports import GateRecord
 from propensity.ports import LoggedRequest, StoredReply
 from propensity.prediction_id import parse_request_id
 
@@ -31,14 +32,32 @@ insert into prediction_request (
 # the driver would put an array together.
 _BETWEEN = "\x1f"
 _VALUES = "%s::uuid, %s, %s, %s, %s, %s, %s, string_to_array(%s, chr(31)), %b::int[], %b, %b, %b, %s::int, %s::int, %s, %s::int, %s::int"
-_UNTIL = "select where extract(epoch from clock_timestamp()) < %b::float8"
+# The second condition is the last look at the suppressions: none is newer than those that the request was decided by. They become visible
+# in the order of their ids (migration 0009).
+_UNTIL = """select where extract(epoch from clock_timestamp()) < %b::float8
+    and (select coalesce(max(id), 0) from suppression) <= %b::int8"""
 _INSERT = f"with in_time as ({_UNTIL}) {_INTO} select {_VALUES} from in_time"
 # The key and the request in one statement; where the key is taken, neither.
-_INSERT_KEYED = f"""
-with in_time as ({_UNTIL}), claimed as (
+_CLAIMED = """claimed as (
     insert into idempotency_key (campaign, caller, key, body_sha256, request_id, reply)
     select %s, %s, %s, %s, %s::uuid, %b from in_time on conflict do nothing returning 1
-) {_INTO} select {_VALUES} from claimed"""
+)"""
+_INSERT_KEYED = f"with in_time as ({_UNTIL}), {_CLAIMED} {_INTO} select {_VALUES} from claimed"
+# The same with what the gate did; the last select has a row where the request was written.
+_GATED = f"""logged as ({_INTO} select {_VALUES} from {{source}} returning request_id, received_at, campaign), gated as (
+    insert into prediction_gate (
+        request_id, received_at, campaign, stage, excluded, reasons, holdout_key, holdout_share, held_out
+    ) select request_id, received_at, campaign, 'answer', %b::int[], string_to_array(%s, chr(31)), %s::text, %b::float8, %b::int[]
+    from logged where %b::int8 = 1
+), noted as (
+    insert into contact (customer_key, campaign, request_id)
+    select known.key, logged.campaign, logged.request_id from logged cross join unnest(string_to_array(%s, chr(31))) as known (key)
+) select from logged"""
+_INSERT_GATED = f"with in_time as ({_UNTIL}), {_GATED.format(source='in_time')}"
+_INSERT_GATED_KEYED = f"with in_time as ({_UNTIL}), {_CLAIMED}, {_GATED.format(source='claimed')}"
+_NEWEST_SUPPRESSION = "select coalesce(max(id), 0) from suppression"
+# Newer than any: whoever does not say which suppressions he looked at is not asked.
+_ANY_VERSION = 2**62
 _STORED = "select body_sha256, reply, request_id::text from idempotency_key where campaign = %s and caller = %s and key = %s"
 _REQUEST = f"select {_COLUMNS} from prediction_request where request_id = %s"
 # A page holds as many whole requests as fit into `page_rows` predictions, one at least; large columns are read for these alone.
@@ -58,6 +77,7 @@ _PAGE_ROWS = 20_000
 _LEVEL = 1
 _ZSTD = b"\x28\xb5\x2f\xfd"
 MONTHS_AHEAD = 3
+_NO_GATE = GateRecord()
 _TOO_LATE = "Postgres came to it too late; nothing was stored; try again"
 _READ_TIMEOUT_S = 30.0
 
@@ -69,6 +89,8 @@ class PostgresPredictionLog:
         self._database = database
         self._plain = GroupCommit(database, _INSERT, timeout_s=database.timeout_s)
         self._keyed = GroupCommit(database, _INSERT_KEYED, timeout_s=database.timeout_s)
+        self._gated = GroupCommit(database, _INSERT_GATED, timeout_s=database.timeout_s)
+        self._gated_keyed = GroupCommit(database, _INSERT_GATED_KEYED, timeout_s=database.timeout_s)
 
     def append(self, entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
         """Commit a request, and its reply under its key; both or neither. None: written.
@@ -83,25 +105,44 @@ class PostgresPredictionLog:
             Another request with the key was not committed in time.
         IdempotencyMismatch
             The key was used for another body.
+        SuppressionsChanged
+            A suppression is stored that the request's gate did not look at; nothing was written.
         DatabaseUnavailable
             Not committed, or not known to be.
         DataError
             A text cannot be stored.
         """
-        values = _values(entry)
+        gate = entry.gate or _NO_GATE
+        version = _ANY_VERSION if gate.version is None else gate.version
+        values = _values(entry) if not gate.is_kept else (*_values(entry), *_gate_values(gate))
         size_bytes = 64 * len(entry.scores)
         if idempotency_key is None:
-            if not self._plain.run(values, size_bytes=size_bytes):
+            if not (self._gated if gate.is_kept else self._plain).run((version, *values), size_bytes=size_bytes):
+                self._refuse_older(version)
                 raise DatabaseUnavailable(_TOO_LATE)
             return None
         key = (entry.campaign, entry.caller, idempotency_key)
         packed = zstandard.compress(reply, _LEVEL)
+        group = self._gated_keyed if gate.is_kept else self._keyed
         try:
-            claim = (*key, body_sha256, entry.request_id, packed)
-            written = self._keyed.run((*claim, *values), size_bytes=size_bytes + len(packed), order=" ".join(key))
+            claim = (version, *key, body_sha256, entry.request_id, packed)
+            written = group.run((*claim, *values), size_bytes=size_bytes + len(packed), order=" ".join(key))
         except LockedTooLong as exc:
             raise IdempotencyInFlight("a request with this idempotency key is being worked on; try again in a few seconds") from exc
-        return None if written else _same_body(self.stored_reply(*key), body_sha256)
+        if written:
+            return None
+        stored = self.stored_reply(*key)
+        if stored is None:
+            self._refuse_older(version)
+        return _same_body(stored, body_sha256)
+
+    def _refuse_older(self, version: int) -> None:
+        """Raises SuppressionsChanged where there are suppressions newer than this one."""
+        if version < _ANY_VERSION:
+            with self._database.statement() as cursor:
+                row = cursor.execute(_NEWEST_SUPPRESSION).fetchone()
+            if row is None or row[0] > version:
+                raise SuppressionsChanged("a customer was suppressed meanwhile; nothing was stored; try again")
 
     def stored_reply(self, campaign: str, caller: str, idempotency_key: str) -> StoredReply | None:
         """What the caller's key was answered with, None where it is new; who asks compares the body's digest."""
@@ -169,6 +210,19 @@ def _values(entry: LoggedRequest) -> Sequence[object]:
     )
 
 
+def _gate_values(gate: GateRecord) -> Sequence[object]:
+    told = gate.excluded or gate.holdout_key is not None
+    return (
+        PgArray(np.asarray(gate.excluded, dtype=np.int64)),
+        _BETWEEN.join(gate.reasons),
+        gate.holdout_key,
+        gate.holdout_share,
+        PgArray(np.asarray(gate.held_out, dtype=np.int64)),
+        int(bool(told)),
+        _BETWEEN.join(gate.contacts),
+    )
+
+
 def _entry(row: tuple[Any, ...]) -> LoggedRequest:
     request_id, campaign, caller, digest, version, policy, declaration, ids, rows, *rest = row
     features, scores, contact, received, refused, source, received_at, width = rest
@@ -198,8 +252,10 @@ def _counted(rows: npt.NDArray[np.int64]) -> bool:
 
 
 def _unpacked(reply: bytes) -> bytes:
-    """A stored reply; those of the first version were packed with zlib."""
-    return zstandard.decompress(reply) if reply[:4] == _ZSTD or not reply else zlib.decompress(reply)
+    """A stored reply, empty where it was erased; those of the first version were packed with zlib."""
+    if not reply:
+        return b""
+    return zstandard.decompress(reply) if reply[:4] == _ZSTD else zlib.decompress(reply)
 
 
 def _same_body(stored: StoredReply | None, body_sha256: str) -> StoredReply:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from propensity.callsheet import error_lines
 from propensity.campaign import Campaign
 from propensity.errors import RowIssue
-from propensity.ingest import id_name
+from propensity.id_columns import id_name
 from propensity.lists.chunks import Chunk, ListFile
 from propensity.lists.csv_block_rows import Reading
 from propensity.lists.csv_file import Block, CsvChunk, CsvList

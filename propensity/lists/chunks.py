@@ -12,7 +12,8 @@ import numpy.typing as npt
 from propensity.campaign import Campaign
 from propensity.columnar import Typed
 from propensity.errors import RowIssue
-from propensity.ingest import DerivedIds, id_name
+from propensity.id_columns import id_name
+from propensity.ingest import DerivedIds
 from propensity.schema import ID_LENGTH, Table, check_ids
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from propensity.campaign import Campaign, Categorical, Numeric
 from propensity.columnar import UNKNOWN_CODE, Coded, check_columns
 from propensity.csv_numbers import look, settle
 from propensity.errors import RowIssue
-from propensity.ingest import date_name, id_name
+from propensity.id_columns import date_name, id_name
 from propensity.lists.chunks import Piece, check_id_array, joined, sift
 from propensity.lists.csv_blocks import Shape, parse_block, whole_rows
 from propensity.schema import MISSING_CODE, check_rows

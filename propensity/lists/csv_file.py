@@ -15,7 +15,7 @@ from propensity.csv_numbers import look
 from propensity.csv_rows import without_empty_end
 from propensity.csv_text import DELIMITERS, Header, one_column, read_header, without_statement
 from propensity.errors import DataError, Malformed, TooLarge
-from propensity.ingest import date_name, id_name
+from propensity.id_columns import date_name, id_name
 from propensity.lists.chunks import CHUNK_ROWS, Chunk, Piece
 from propensity.lists.csv_block_rows import Reading, Rows, may_have_commas, numeric_texts, read_block
 from propensity.lists.csv_blocks import Shape, whole_rows

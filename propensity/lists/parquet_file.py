@@ -17,7 +17,7 @@ from propensity.arrow_values import Column
 from propensity.campaign import Campaign
 from propensity.columnar import check_columns
 from propensity.errors import Malformed
-from propensity.ingest import date_name, id_name
+from propensity.id_columns import date_name, id_name
 from propensity.lists.arrow_columns import column_of
 from propensity.lists.chunks import CHUNK_ROWS, Chunk, Piece, check_id_array, sift
 from propensity.lists.csv_utf8 import pieces

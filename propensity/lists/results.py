@@ -7,9 +7,10 @@ be sorted alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,45 +21,33 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from propensity.callsheet import CALL_SHEET, ERROR_SHEET
-from propensity.campaign import Economics, Policy
-from propensity.decision import BANDS, CONTACT, LEAVE, band_positions, by_row, contacts, expected_profit, rank_limit
+from propensity.decision import BANDS, CONTACT, LEAVE
+from propensity.holdout import ARMS
 from propensity.list_writers import cells_of
-from propensity.lists.scorer import Outcome, Scorer, request_id
-from propensity.lists.spool import Scored
+from propensity.lists.export import EXCLUDED_SHEET, Decided, sheet_extras
 from propensity.prediction_id import prediction_id
 
 PART_ROWS = 1 << 17
 
 
-@dataclass(frozen=True)
-class Decided:
-    """One chunk with everything that was decided."""
-
-    scored: Scored
-    rank: npt.NDArray[np.int64]
-    contact: npt.NDArray[np.bool_]
-    profit: npt.NDArray[np.float64]
-    band: npt.NDArray[np.int8]
-    request_id: str  # empty where nothing is logged
+def _nothing() -> None:
+    pass
 
 
-def decided(scorer: Scorer, outcome: Outcome) -> Iterator[Decided]:
-    """The chunks of a list in order, with ranks in the whole list."""
-    ranking = scorer.ranking(outcome)
-    economics: Economics = scorer.model.campaign.economics
-    policy: Policy = scorer.policy
-    limit = None if by_row(policy) else rank_limit(policy, economics, outcome.scored, ranking.best_first)
-    for number in range(outcome.chunks):
-        scored = scorer.spool.get(number)
-        profit = expected_profit(scored.scores, economics)
-        rank = ranking.of_next(scored.scores)
-        contact = contacts(scored.scores, profit, rank, limit, policy)
-        name = request_id(scorer.log.content, scorer.model, number) if scorer.log else ""
-        yield Decided(scored, rank, contact, profit, band_positions(scored.scores, economics), name)
+def write_call_sheet(
+    chunks: Iterator[Decided], path: Path, scratch: Path, *, extras: Sequence[str] = (), confirm: Callable[[], None] = _nothing
+) -> None:
+    """Write every scored customer who may be contacted, best first, as CSV with a header line.
 
-
-def write_call_sheet(chunks: Iterator[Decided], path: Path, scratch: Path) -> None:
-    """Write every scored customer, best first, as CSV with a header line; ``scratch`` is a folder for the parts."""
+    Parameters
+    ----------
+    scratch : Path
+        A folder for the parts.
+    extras : sequence of str
+        Columns that the campaign's declaration adds.
+    confirm : callable
+        Called when all is written and before the file appears, which it does not where this raises.
+    """
     parts: dict[int, _Part] = {}
     for chunk in chunks:
         order = np.argsort(chunk.rank)
@@ -71,9 +60,10 @@ def write_call_sheet(chunks: Iterator[Decided], path: Path, scratch: Path) -> No
                 parts[number] = _Part(scratch / f"part-{number:05d}")
             parts[number].add(ranks[first:end], lines[first:end])
     with whole(path) as out:
-        out.write((",".join(CALL_SHEET) + "\r\n").encode())
+        out.write((",".join([*CALL_SHEET, *extras]) + "\r\n").encode())
         for number in sorted(parts):
             out.write(parts[number].in_order())
+        confirm()
 
 
 class _Part:
@@ -107,7 +97,6 @@ class _Part:
 def _lines(chunk: Decided, order: npt.NDArray[np.int64]) -> Iterator[str]:
     """The lines of one chunk in the given order, safe in a spreadsheet."""
     scored = chunk.scored
-    positions = order.tolist()
     picked = pa.array(order)
     columns = (
         map(str, chunk.rank[order].tolist()),
@@ -118,13 +107,17 @@ def _lines(chunk: Decided, order: npt.NDArray[np.int64]) -> Iterator[str]:
         [f"{value:.2f}" for value in chunk.profit[order].tolist()],
         [""] * len(order) if scored.reasons is None else cells_of(scored.reasons.take(picked).to_pylist()),
         map(str, scored.rows[order].tolist()),
-        [prediction_id(chunk.request_id, at + 1) if chunk.request_id else "" for at in positions],
+        [prediction_id(chunk.request_id, place) if chunk.request_id else "" for place in chunk.places[order].tolist()],
+        *sheet_extras(chunk, order),
     )
     return map(",".join, zip(*columns, strict=True))
 
 
-def write_parquet(chunks: Iterator[Decided], path: Path) -> None:
-    """Write every scored customer, in the order sent, with the rank in the whole list. Numbers have every bit."""
+def write_parquet(chunks: Iterator[Decided], path: Path, *, confirm: Callable[[], None] = _nothing) -> None:
+    """Write every scored customer who may be contacted, in the order sent, with the rank in the whole list. Numbers have every bit.
+
+    ``confirm`` as for `write_call_sheet`.
+    """
     writer: pq.ParquetWriter | None = None
     with whole(path) as out:
         for chunk in chunks:
@@ -134,9 +127,10 @@ def write_parquet(chunks: Iterator[Decided], path: Path) -> None:
             writer.write_batch(batch)
         if writer is not None:
             writer.close()
+        confirm()
 
 
-_CODED = ("decision", "band")
+_CODED = ("decision", "band", "arm")
 
 
 def _batch(chunk: Decided) -> pa.RecordBatch:
@@ -153,9 +147,24 @@ def _batch(chunk: Decided) -> pa.RecordBatch:
     if scored.reasons is not None:
         columns["reasons"] = scored.reasons
     if chunk.request_id:
-        positions = pa.array(np.arange(1, len(scored.rows) + 1)).cast(pa.string())
+        positions = pa.array(chunk.places).cast(pa.string())
         columns["prediction_id"] = pc.binary_join_element_wise(chunk.request_id, positions, ".")
+    if chunk.held_out is not None:
+        columns["arm"] = pa.DictionaryArray.from_arrays(chunk.arm, pa.array(["", *ARMS]))
+    if chunk.window is not None:
+        for name, end in (("contact_from", chunk.window.begins), ("contact_until", chunk.window.until)):
+            ends = np.where(chunk.contact, np.datetime64(end.astimezone(UTC).replace(tzinfo=None), "us"), np.datetime64("NaT"))
+            columns[name] = pa.array(ends, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
     return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+
+def write_excluded(lines: Path | None, path: Path) -> None:
+    """Write everybody who is in no result since he may not be contacted: row, id, reason, and when that was found. None: nobody."""
+    with whole(path) as out:
+        out.write((",".join(EXCLUDED_SHEET) + "\r\n").encode())
+        if lines is not None:
+            with lines.open("rb") as told:
+                shutil.copyfileobj(told, out)
 
 
 def write_errors(lines: Iterable[bytes], path: Path) -> None:

@@ -6,15 +6,17 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
-from propensity.errors import DataError, StoreError
+from propensity.errors import DataError, StoreError, SuppressionsChanged
+from propensity.gate import ContactGate
 from propensity.ingest import sort_columns
 from propensity.lists.chunks import ListFile
-from propensity.lists.results import Decided, decided, write_call_sheet, write_errors, write_parquet
-from propensity.lists.scorer import LogTo, Scorer, Watch, request_id
+from propensity.lists.export import TRIES, Decided, Export, extra_names
+from propensity.lists.results import write_call_sheet, write_errors, write_excluded, write_parquet
+from propensity.lists.scorer import LogTo, Outcome, Scorer, Watch, request_id
 from propensity.lists.spool import Kept, Spool
 from propensity.model import Model
 from propensity.scoring import UNKNOWN_COLUMN
@@ -44,6 +46,10 @@ class Result:
     requests : int
         As many requests hold the list.
     not_used : mapping of column name to reason
+    held_out : int
+        Customers in the control group.
+    excluded : mapping of reason to customers
+        Those who are in no result since they may not be contacted.
     """
 
     request_id: str
@@ -53,6 +59,8 @@ class Result:
     refused: int
     contact: int
     not_used: Mapping[str, str]
+    held_out: int = 0
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
 
 def score_file(
@@ -66,6 +74,7 @@ def score_file(
     top_reasons: int = 3,
     watch: Watch | None = None,
     spread: Spread | None = None,
+    gate: ContactGate | None = None,
 ) -> Result:
     """Score a list, log it, and write its results; after a crash the same call goes on where the last one was.
 
@@ -76,9 +85,12 @@ def score_file(
     out : Path
         The results: Parquet in the order sent where the name ends in ``.parquet``, else a call sheet, best first, as CSV.
     errors : Path
-        Every refused row, as CSV; written where there is any, and removed where there is none.
+        Every refused row, as CSV; written where there is any, and removed where there is none. Beside it, under a name of ``excluded``
+        (`excluded_path`), everybody who may not be contacted: they are in no result.
     spread : Spread or None
         Other machines that do the chunks. None: this process does.
+    gate : ContactGate or None
+        Who may not be contacted; None where nobody is contacted by what is decided here.
 
     Raises
     ------
@@ -95,16 +107,14 @@ def score_file(
     spool: Kept = Spool(folder) if spread is None else spread.spool
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        scorer = Scorer(source, model, model.campaign.policy, spool, log, top_reasons, watch)
+        scorer = Scorer(source, model, model.campaign.policy, spool, log, top_reasons, watch, gate=gate)
+        if gate is not None:
+            # What a long-lived process knows may be of yesterday.
+            gate.newest()
         if spread is not None:
             spread.score(scorer)
         outcome = scorer.run()
-        tally = _Tally()
-        chunks = ahead(tally.count(decided(scorer, outcome)))
-        if out.suffix.lower() == ".parquet":
-            write_parquet(chunks, out)
-        else:
-            write_call_sheet(chunks, out, folder)
+        export = _exported(scorer, outcome, out, excluded_path(errors), folder)
         if outcome.refused:
             write_errors(spool.issues(outcome.chunks), errors)
         else:
@@ -117,7 +127,42 @@ def score_file(
         spool.close()
     spool.remove()
     name = request_id(log.content, model) if log else ""
-    return Result(name, outcome.chunks if log else 0, outcome.received, outcome.scored, outcome.refused, tally.contact, not_used)
+    counts = (outcome.received, outcome.scored, outcome.refused, export.contact)
+    return Result(name, outcome.chunks if log else 0, *counts, not_used, export.held_out, dict(export.excluded))
+
+
+def excluded_path(errors: Path) -> Path:
+    """Where those stand who may not be contacted, given where refused rows stand: ``errors`` becomes ``excluded`` in its name."""
+    head, found, tail = errors.name.rpartition("errors")
+    return errors.with_name(f"{head}excluded{tail}" if found else f"{errors.name}.excluded.csv")
+
+
+def _exported(scorer: Scorer, outcome: Outcome, out: Path, excluded: Path, scratch: Path) -> Export:
+    """Write the results, anew where somebody was suppressed meanwhile. Raises SuppressionsChanged where that never ends."""
+    told = scratch / "excluded.lines"
+    for left in reversed(range(TRIES)):
+        export = Export(scorer, outcome)
+        try:
+            with told.open("wb") as lines:
+                _write(export, out, scratch, lines)
+        except SuppressionsChanged:
+            if not left:
+                raise
+            continue
+        if export.excluded:
+            write_excluded(told, excluded)
+        else:
+            excluded.unlink(missing_ok=True)
+        return export
+    raise AssertionError("the last try returns or raises")
+
+
+def _write(export: Export, out: Path, scratch: Path, told: BinaryIO) -> None:
+    chunks = ahead(export.decided(told))
+    if out.suffix.lower() == ".parquet":
+        write_parquet(chunks, out, confirm=export.confirm)
+    else:
+        write_call_sheet(chunks, out, scratch, extras=extra_names(export.scorer), confirm=export.confirm)
 
 
 def ahead(items: Iterator[Decided]) -> Iterator[Decided]:
@@ -127,17 +172,6 @@ def ahead(items: Iterator[Decided]) -> Iterator[Decided]:
         while (item := waiting.result()) is not None:
             waiting = pool.submit(next, items, None)
             yield item
-
-
-class _Tally:
-    """Counts the customers to contact while the results are written."""
-
-    contact = 0
-
-    def count(self, chunks: Iterator[Decided]) -> Iterator[Decided]:
-        for chunk in chunks:
-            self.contact += int(chunk.contact.sum())
-            yield chunk
 
 
 def sweep(folder: Path) -> None:

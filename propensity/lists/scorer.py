@@ -21,9 +21,10 @@ import pyarrow as pa
 
 from propensity.campaign import Policy
 from propensity.decision import as_json, by_row, contacts, expected_profit, rank_limit
-from propensity.errors import StoreError
+from propensity.errors import SettingsInvalid, StoreError
 from propensity.explain import reasons
-from propensity.lists.chunks import Chunk, ListFile, Piece, with_ids
+from propensity.gate import ContactGate, Gated, Looked
+from propensity.lists.chunks import Chunk, LazyIds, ListFile, Piece, with_ids
 from propensity.lists.ranking import Ranking
 from propensity.lists.spool import Kept, Scored
 from propensity.model import Model
@@ -78,6 +79,17 @@ class Outcome:
     received: int
     scored: int
     refused: int
+    excluded: int = 0
+
+    @property
+    def eligible(self) -> int:
+        """Scored rows whose customers may be contacted."""
+        return self.scored - self.excluded
+
+
+def eligible(scored: Scored) -> npt.NDArray[np.float64]:
+    """Scores of those of a chunk who may be contacted."""
+    return scored.scores if scored.codes is None else scored.scores[scored.codes == 0]
 
 
 @dataclass
@@ -90,6 +102,8 @@ class Scorer:
         None: nothing is logged.
     top_reasons : int
         Reasons per customer; 0 saves most of the time.
+    gate : ContactGate or None
+        Who may not be contacted; None where nobody is contacted by what is decided here.
     """
 
     source: ListFile
@@ -100,6 +114,14 @@ class Scorer:
     top_reasons: int = 3
     watch: Watch | None = None
     workers: int = WORKERS
+    gate: ContactGate | None = None
+
+    def __post_init__(self) -> None:
+        declared = self.model.campaign
+        if self.gate is None and (declared.contact_policy is not None or declared.holdout is not None):
+            raise SettingsInvalid(
+                f"campaign {declared.name!r} declares whom to leave alone: its lists are scored with the contact gate alone"
+            )
 
     def run(self) -> Outcome:
         """Score and log what is not scored and logged yet.
@@ -123,8 +145,18 @@ class Scorer:
         self._each("scoring", self._score)
 
     def ranking(self, outcome: Outcome) -> Ranking:
-        """Ranks within the whole list, to be asked for chunk by chunk."""
-        return Ranking((self.spool.get(number).scores for number in range(outcome.chunks)), outcome.scored)
+        """Ranks within the whole list, of those who may be contacted, to be asked for chunk by chunk."""
+        return Ranking((eligible(self.spool.get(number)) for number in range(outcome.chunks)), outcome.eligible)
+
+    def looked(self, scored: Scored, codes: npt.NDArray[np.int8] | None) -> Looked | None:
+        """The customers of a chunk as the gate saw them; None where there is no gate."""
+        return None if self.gate is None else Looked(self.gate, self.model.campaign, LazyIds(scored.ids), 0, codes)
+
+    def gated(self, scored: Scored, chosen: npt.NDArray[np.bool_]) -> Gated:
+        """What the gate did to a chunk of which the policy would contact these; the log does not look again, the export does."""
+        looked = self.looked(scored, scored.codes)
+        held = None if looked is None else looked.held_out(chosen)
+        return Gated(None, scored.codes, held, self.model.campaign.holdout)
 
     def _score(self, chunk: Chunk) -> int:
         piece = None
@@ -135,30 +167,39 @@ class Scorer:
             scored = self._answers(piece)
             self.spool.keep(chunk.number, scored, piece.issues)
         if self.log is not None and by_row(self.policy) and not self.spool.logged(chunk.number):
-            economics = self.model.campaign.economics
-            profit = expected_profit(scored.scores, economics)
-            self._log(chunk, piece, scored, contacts(scored.scores, profit, None, None, self.policy))
+            self._log(chunk, piece, scored, self.chosen(scored, None, None))
         return scored.received
 
     def _answers(self, piece: Piece) -> Scored:
+        assert piece.ids is not None, "every row has an id by now"
+        # Before anybody is scored: where nobody knows who may be contacted, nobody is.
+        codes = None if self.gate is None else self.gate.look(self.model.campaign, LazyIds(piece.ids)).codes
         table = piece.table(self.model.campaign)
         scores = self.model.score(table)
         why = None
         if self.top_reasons:
             found = reasons(self.model, table, self.top_reasons)
             why = pa.array(["; ".join(reason.text for reason in row) for row in found], pa.string())
-        assert piece.ids is not None, "every row has an id by now"
-        return Scored(piece.ids, piece.rows, scores, why, piece.received, piece.refused)
+        return Scored(piece.ids, piece.rows, scores, why, piece.received, piece.refused, codes)
+
+    def chosen(self, scored: Scored, ranks: npt.NDArray[np.int64] | None, limit: int | None) -> npt.NDArray[np.bool_]:
+        """Whom the policy would contact of a chunk. ``ranks``: of those who may be contacted, where it decides by rank."""
+        scores = eligible(scored)
+        found = contacts(scores, expected_profit(scores, self.model.campaign.economics), ranks, limit, self.policy)
+        if scored.codes is None:
+            return found
+        spread = np.zeros(len(scored.scores), dtype=np.bool_)
+        spread[scored.codes == 0] = found
+        return spread
 
     def _decided(self, outcome: Outcome) -> dict[int, npt.NDArray[np.bool_]]:
         """For each chunk whom to contact, one bit of a byte each, by the ranks of the whole list."""
         ranking, economics = self.ranking(outcome), self.model.campaign.economics
-        limit = rank_limit(self.policy, economics, outcome.scored, ranking.best_first)
+        limit = rank_limit(self.policy, economics, outcome.eligible, ranking.best_first)
         found = {}
         for number in range(outcome.chunks):
-            scores = self.spool.get(number).scores
-            profit = expected_profit(scores, economics)
-            found[number] = contacts(scores, profit, ranking.of_next(scores), limit, self.policy)
+            scored = self.spool.get(number)
+            found[number] = self.chosen(scored, ranking.of_next(eligible(scored)), limit)
         return found
 
     def _log_decided(self, chunk: Chunk, chosen: dict[int, npt.NDArray[np.bool_]]) -> int:
@@ -171,6 +212,7 @@ class Scorer:
         """Commit a chunk to the log; its request id is its idempotency key, so that it is logged once."""
         assert self.log is not None
         piece = piece or chunk.check()
+        gated = self.gated(scored, chosen)
         name = request_id(self.log.content, self.model, chunk.number)
         entry = LoggedRequest(
             request_id=name,
@@ -183,22 +225,24 @@ class Scorer:
             rows=scored.rows,
             features=raw_features(piece.table(self.model.campaign)),
             scores=scored.scores,
-            contact=chosen,
+            contact=chosen if gated.held_out is None else chosen & ~gated.held_out,
             received=scored.received,
             refused=scored.refused,
             source=self.log.source,
             caller=self.log.caller,
+            gate=gated.record(),
         )
         _append(self.log, entry)
         self.spool.mark_logged(chunk.number)
 
     def _count(self) -> Outcome:
-        chunks = received = scored = refused = 0
+        chunks = received = scored = refused = excluded = 0
         while self.spool.has(chunks):
             kept = self.spool.get(chunks)
             chunks, received = chunks + 1, received + kept.received
             scored, refused = scored + len(kept.scores), refused + kept.refused
-        return Outcome(chunks, received, scored, refused)
+            excluded += 0 if kept.codes is None else int((kept.codes > 0).sum())
+        return Outcome(chunks, received, scored, refused, excluded)
 
     def _each(self, step: str, work: Callable[[Chunk], int]) -> None:
         """Do the work for every chunk; the first error ends all of it."""

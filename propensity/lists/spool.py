@@ -33,6 +33,8 @@ class Scored:
     reasons : pyarrow.StringArray or None
         In words, strongest first.
     received, refused : int
+    codes : int8 array or None
+        Why each customer may not be contacted whatever the score, as `propensity.gate.Gated` has them; None: nobody is excluded.
     """
 
     ids: pa.StringArray
@@ -41,6 +43,7 @@ class Scored:
     reasons: pa.StringArray | None
     received: int
     refused: int
+    codes: npt.NDArray[np.int8] | None = None
 
 
 class Kept(Protocol):
@@ -63,6 +66,9 @@ def to_arrow(scored: Scored) -> pa.Buffer:
     if scored.reasons is not None:
         columns.append(scored.reasons)
         names.append("reasons")
+    if scored.codes is not None:
+        columns.append(pa.array(scored.codes))
+        names.append("codes")
     counts = f"{scored.received},{scored.refused}".encode()
     batch = pa.RecordBatch.from_arrays(columns, names).replace_schema_metadata({_COUNTS: counts})
     sink = pa.BufferOutputStream()
@@ -76,8 +82,9 @@ def from_arrow(file: pa.NativeFile) -> Scored:
     with pa.ipc.open_file(file) as reader:
         batch = reader.get_batch(0)
     received, refused = map(int, batch.schema.metadata[_COUNTS].split(b","))
-    reasons = batch.column(3) if batch.num_columns > 3 else None
-    return Scored(batch.column(0), batch.column(1).to_numpy(), batch.column(2).to_numpy(), reasons, received, refused)
+    reasons = batch.column("reasons") if "reasons" in batch.schema.names else None
+    codes = batch.column("codes").to_numpy() if "codes" in batch.schema.names else None
+    return Scored(batch.column(0), batch.column(1).to_numpy(), batch.column(2).to_numpy(), reasons, received, refused, codes)
 
 
 class Spool:

@@ -11,16 +11,20 @@ from flask import Flask
 
 from api.app import create_app
 from api.auth import ApiKeys
+from api.lists import ListDesk
 from api.models import LiveModels
-from api.services import Services
+from api.services import GateServices, Services
+from api.signed import LocalSigner
 from propensity.access import Role, new_key
 from propensity.adapters.first_parse import FirstParse
 from propensity.campaign import Campaign
 from propensity.campaigns import campaign
+from propensity.gate import open_gate
 from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from tests.api.contract import watched
 from tests.api.models import make_campaign, make_model, make_rows
+from tests.fake_gate import SECRETS, FakeErasureStore, FakeSuppressionStore, GatedLog
 from tests.fakes import (
     NOW,
     FakeApiKeyStore,
@@ -28,7 +32,6 @@ from tests.fakes import (
     FakeObjectStore,
     FakeOutcomeStore,
     FakePanels,
-    FakePredictionLog,
     FakePromotionLedger,
 )
 from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
@@ -55,7 +58,7 @@ class World:
     campaigns: dict[str, Campaign]
     database: FakeDatabase
     store: FakeObjectStore
-    log: FakePredictionLog
+    log: GatedLog
     outcomes: FakeOutcomeStore
     ledger: FakePromotionLedger
     models: LiveModels
@@ -137,13 +140,17 @@ def build_world(*extra: Campaign) -> World:
     """A service; by default with the campaigns ``term-deposit`` and ``small`` and nothing live."""
     declared = {c.name: c for c in (campaign("term-deposit"), make_campaign(), *extra)}
     database, store = FakeDatabase(), FakeObjectStore()
-    log, ledger = FakePredictionLog(database), FakePromotionLedger(database)
+    suppressions = FakeSuppressionStore(database)
+    log, ledger = GatedLog(database, suppressions), FakePromotionLedger(database)
     outcomes = FakeOutcomeStore(log)
     models = LiveModels(declared, store, ledger, FIRST_PARSE, reload_s=0.01)
     api_keys, clock = FakeApiKeyStore(database), Clock()
     keys = ApiKeys(api_keys, rate_per_s=1000.0, reload_s=0.01, monotonic=clock)
     alerts, heartbeats = FakeAlertStore(database), FakeHeartbeatStore(database)
-    services = Services(declared, models, log, outcomes, database, keys, alerts, heartbeats, clock=lambda: NOW, panels=FakePanels(database))
+    desk = ListDesk(store, LocalSigner("", NOW.timestamp))
+    gate = GateServices(open_gate(declared, suppressions, log.contacts, SECRETS), suppressions, log.contacts, FakeErasureStore(log))
+    stores = (database, keys, alerts, heartbeats, gate)
+    services = Services(declared, models, log, outcomes, *stores, clock=lambda: NOW, panels=FakePanels(database), lists=desk)
     app = watched(create_app(services), declared)
     world = World(declared, database, store, log, outcomes, ledger, models, services, app, api_keys, keys, clock, alerts, heartbeats)
     world.key("operator", "operator")

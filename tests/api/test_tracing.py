@@ -45,7 +45,7 @@ def ask(world: World, method: str, path: str, **kwargs: Any) -> tuple[Any, list[
 def test_a_request_is_a_span_with_what_is_no_customers(world: World, rows: list[dict[str, Any]]) -> None:
     reply, spans, collector = ask(world, "POST", "/v1/campaigns/term-deposit/predictions", json=rows)
     *stages, span = sorted(spans, key=lambda one: one.parent_span_id == b"")
-    assert {one.name for one in stages} == {"read", "check", "score", "reply", "commit"}
+    assert {one.name for one in stages} == {"read", "check", "gate", "score", "reply", "commit"}
     assert not any(attributes(one) for one in stages)
     assert collector.paths == ["/v1/traces"]
     assert span.name == "POST /v1/campaigns/<campaign>/predictions"

@@ -47,6 +47,7 @@ from propensity.ports import LoggedRequest, Promotion, StoredReply
 from propensity.settings import Settings
 from propensity.synthetic import generate
 from tests.api.models import make_model
+from tests.fake_gate import FakeErasureStore, FakeSuppressionStore, GatedLog
 from tests.fakes import (
     FakeDatabase,
     FakeModelRegistry,
@@ -54,7 +55,6 @@ from tests.fakes import (
     FakeObjectStore,
     FakeOutcomeStore,
     FakePeriodStore,
-    FakePredictionLog,
     FakePromotionLedger,
 )
 from tests.fakes_alerts import FakeAlertStore, FakeHeartbeatStore
@@ -83,11 +83,11 @@ class Store(FakeObjectStore):
         self.done += 1
 
 
-class Log(FakePredictionLog):
+class Log(GatedLog):
     """Kills before and after what is committed, too."""
 
     def __init__(self, database: FakeDatabase, store: Store) -> None:
-        super().__init__(database)
+        super().__init__(database, FakeSuppressionStore(database))
         self.store = store
 
     def append(self, entry: LoggedRequest, *, idempotency_key: str | None, body_sha256: str, reply: bytes) -> StoredReply | None:
@@ -121,6 +121,9 @@ def at(tmp_path: Path, models: list[Model]) -> Platform:
         comparisons=cast(Any, None),
         alerts=FakeAlertStore(),
         heartbeats=FakeHeartbeatStore(),
+        suppressions=log.suppressions,
+        contacts=cast(Any, log.contacts),
+        erasures=FakeErasureStore(log),
     )
     for model in models:
         save_package(store, model)
@@ -137,7 +140,7 @@ def store_of(at: Platform) -> Store:
 
 
 def entries(at: Platform) -> list[Any]:
-    return cast(FakePredictionLog, at.log).entries
+    return cast(GatedLog, at.log).entries
 
 
 def customers(n: int) -> bytes:

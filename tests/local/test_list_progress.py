@@ -16,7 +16,17 @@ FOUND: dict[str, Any] = {
     "refused_rows": 1,
     "not_used": {"duration": "excluded"},
     "errors": "out.errors.csv",
+    "held_out": 30,
+    "excluded_rows": 3,
+    "excluded": {"objection": 2, "cooling_off": 1},
+    "excluded_file": "out.excluded.csv",
 }
+
+
+GATE = (
+    "3 customers may not be contacted and are not on the sheet (1 cooling_off, 2 objection): out.excluded.csv",
+    "30 customers are in the control",
+)
 
 
 class Terminal(io.StringIO):
@@ -49,7 +59,12 @@ def test_on_a_terminal_there_is_a_bar() -> None:
 def test_what_became_of_a_list_is_told(stream: io.StringIO) -> None:
     shown.show_list(FOUND, Path("out.csv"), 2.0, stream)
     text = stream.getvalue()
-    for figure in ("1,199 of 1,200 customers scored, 300 to contact: out.csv", "not used: duration", "1 rows refused: out.errors.csv"):
+    for figure in (
+        "1,199 of 1,200 customers scored, 300 to contact: out.csv",
+        "not used: duration",
+        "1 rows refused: out.errors.csv",
+        *GATE,
+    ):
         assert figure in text
     assert ("customers a second" in text) == stream.isatty()
 

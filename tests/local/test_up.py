@@ -21,7 +21,7 @@ from local.processes import Processes, answers
 
 pytestmark = pytest.mark.slow
 
-PROGRAMS = {"api", "health", "mlflow", "prefect", "schedules"}
+PROGRAMS = {"api", "health", "lists", "mlflow", "prefect", "schedules"}
 
 
 def command(module: str, home: Path) -> tuple[list[str], dict[str, str]]:

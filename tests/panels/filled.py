@@ -44,6 +44,7 @@ from propensity.snapshot import read_snapshot, write_snapshot
 from tests.api.conftest import FIRST_PARSE
 from tests.api.contract import watched
 from tests.builders import tiny_campaign, tiny_columns, tiny_snapshot, train_fast
+from tests.gates import gate_services
 from tests.panels.following import follow_on
 
 SECRET = "a secret that is long enough for any session"
@@ -124,6 +125,7 @@ def _platform(urls: DatabaseUrls, database: Database, store: FolderStore) -> Fil
         keys,
         PostgresAlertStore(database),
         PostgresHeartbeatStore(database),
+        gate_services(database, declared),
         panels=PostgresPanels(database),
         sessions=Sessions(SECRET),
     )

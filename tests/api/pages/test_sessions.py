@@ -91,7 +91,7 @@ def test_a_wrong_header_is_not_mended_by_a_session(world: World, browser: Browse
 
 
 def test_a_role_without_the_page_is_told_so(world: World, browser: Browser) -> None:
-    assert browser.sign_in(world.key("marketing", "mark")).headers["Location"] == "/"
+    assert browser.sign_in(world.key("marketing", "mark")).headers["Location"] == "/lists"
     page = browser.get("/monitoring")
     assert page.status_code == 403
     assert page.mimetype == "text/html"

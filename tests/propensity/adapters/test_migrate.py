@@ -9,8 +9,23 @@ from local.postgres_urls import DatabaseUrls
 from propensity.adapters.migrate import current_revision, migrate
 from propensity.errors import DatabaseUnavailable, SettingsInvalid
 
-TABLES = ["prediction_request", "idempotency_key", "outcome", "promotion", "monitor_run", "monitor_metric", "flow_period", "outcome_batch"]
-TABLES += ["alert", "alert_event", "flow_schedule", "flow_heartbeat"]
+TABLES = [
+    "prediction_request",
+    "idempotency_key",
+    "outcome",
+    "promotion",
+    "monitor_run",
+    "monitor_metric",
+    "flow_period",
+    "outcome_batch",
+    "alert",
+    "alert_event",
+    "flow_schedule",
+    "flow_heartbeat",
+    "suppression",
+    "contact",
+    "prediction_gate",
+]
 WITHOUT_CAMPAIGN = {"monitor_metric": "run_id", "alert_event": "alert_id"}
 
 

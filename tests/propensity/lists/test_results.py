@@ -15,7 +15,8 @@ from propensity.callsheet import safe_cell
 from propensity.campaign import Policy
 from propensity.decision import BANDS
 from propensity.lists import results
-from propensity.lists.results import Decided, whole, write_call_sheet, write_parquet
+from propensity.lists.export import Decided
+from propensity.lists.results import whole, write_call_sheet, write_parquet
 from propensity.lists.spool import Scored
 from propensity.model import Model
 from propensity.schema import check_rows
@@ -36,7 +37,8 @@ def chunks_of(scored: ScoredList, size: int = 200) -> list[Decided]:
         kept = Scored(ids, scored.table.rows[part], scored.scores[part], pa.array(texts, pa.string()), len(ids), 0)
         band = np.array([BANDS.index(word) for word in scored.bands[part]], dtype=np.int8)
         decision = scored.decision
-        found.append(Decided(kept, decision.rank[part], decision.contact[part], decision.expected_profit[part], band, f"{REQUEST}{number}"))
+        told = (decision.rank[part], decision.contact[part], decision.expected_profit[part], band)
+        found.append(Decided(kept, *told, f"{REQUEST}{number}", np.arange(1, len(ids) + 1)))
     return found
 
 
