@@ -16,7 +16,7 @@ from api.pages.words import judged, told
 from propensity.campaign import Campaign
 from propensity.errors import Malformed, StoreError
 from propensity.panels import all_boards
-from propensity.panels.definition import NUMERIC, SERIES, Board, Kind, Panel, Unit
+from propensity.panels.definition import NUMERIC, SERIES, VERDICTS, Board, Kind, Panel, Unit
 from propensity.panels.sql import INTERVALS, Asked, expand
 from propensity.ports import Answer, Failure
 
@@ -179,7 +179,7 @@ def _table(panel: Panel, answer: Answer) -> Shown:
             Cell(
                 told(value, column.unit),
                 "right" if column.unit in NUMERIC else "time" if column.unit is Unit.TIME else "",
-                str(value) if column.unit is Unit.VERDICT else "",
+                VERDICTS.get(str(value), ("", "idle"))[1] if column.unit is Unit.VERDICT and value is not None else "",
             )
             for value, column in zip(row, panel.columns, strict=True)
         ]

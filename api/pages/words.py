@@ -7,10 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from propensity.panels.definition import Bounds, Unit
+from propensity.panels.definition import VERDICTS, Bounds, Unit
 
-NO_DATA = "no data"
-VERDICTS = {"stable": "stable", "warning": "warning", "drift": "drift", "no_data": NO_DATA}
 _BYTES = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -22,7 +20,7 @@ def told(value: Any, unit: Unit) -> str:
         return f"{value.day} {value:%b %Y, %H:%M}"
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         return _number(float(value), unit) if math.isfinite(value) else str(value)
-    return VERDICTS.get(str(value), str(value)) if unit is Unit.VERDICT else str(value)
+    return VERDICTS[str(value)][0] if unit is Unit.VERDICT and str(value) in VERDICTS else str(value)
 
 
 def _number(value: float, unit: Unit) -> str:

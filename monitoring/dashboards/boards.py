@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 
 from propensity.campaign import Campaign
-from propensity.panels.definition import SERIES, Board, Bounds, Kind, Panel, Unit
+from propensity.panels.definition import SERIES, VERDICTS, Board, Bounds, Kind, Panel, Unit
 from propensity.panels.sql import INTERVALS
 
 SOURCE_TYPE, SOURCE_UID = "grafana-postgresql-datasource", "propensity"
@@ -33,7 +33,7 @@ UNITS: Mapping[Unit, str] = {
     Unit.VERDICT: "string",
     Unit.TIME: "dateTimeAsIso",
 }
-VERDICTS = {"stable": ("green", "stable"), "warning": ("orange", "warning"), "drift": ("red", "drift"), "no_data": ("text", "no data")}
+COLOURS: Mapping[str, str] = {"good": "green", "warn": "orange", "alert": "red", "idle": "text"}
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,9 @@ def _table(panel: Panel) -> table.Panel:
 
 def _verdicts() -> models.ValueMap:
     named = enumerate(VERDICTS.items())
-    return models.ValueMap({name: models.ValueMappingResult(text=text, color=color, index=at) for at, (name, (color, text)) in named})
+    return models.ValueMap(
+        {name: models.ValueMappingResult(text=text, color=COLOURS[level], index=at) for at, (name, (text, level)) in named}
+    )
 
 
 def _thresholds(bounds: Bounds) -> dashboard.ThresholdsConfig:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from propensity.campaign import Campaign
-from propensity.panels.boards import drift, flows, infrastructure, models, overview, performance, predictions, quality, traffic, value
+from propensity.panels.boards import (
+    drift,
+    flows,
+    infrastructure,
+    models,
+    overview,
+    performance,
+    predictions,
+    quality,
+    raised,
+    traffic,
+    value,
+)
 from propensity.panels.definition import Board
 
 
@@ -20,6 +32,7 @@ def all_boards(campaigns: Mapping[str, Campaign]) -> tuple[Board, ...]:
         value.board(campaigns),
         models.BOARD,
         flows.BOARD,
+        raised.BOARD,
         infrastructure.BOARD,
     )
     return (overview.board(boards), *boards)

@@ -48,10 +48,13 @@ select now() as time, p.campaign as metric,
 from (select campaign, min(created_at) as created_at from panels.promotions where action = 'promote' group by campaign) as p
 left join panels.monitor_runs as r on r.campaign = p.campaign
 where p.campaign in ({names}) group by p.campaign order by 2"""
+# The platform's own alarm, where the run judged one: fixed bands of PSI call somebody far too often.
 _VERDICT = """
-select now() as time, campaign as metric, case verdict when 'drift' then 2 when 'warning' then 1 else 0 end::float8 as value
+select now() as time, campaign as metric,
+    case coalesce(alarm, verdict) when 'alarm' then 2 when 'drift' then 2 when 'watch' then 1 when 'warning' then 1 else 0 end::float8
+        as value
 from (
-    select distinct on (campaign) campaign, verdict from panels.monitor_runs
+    select distinct on (campaign) campaign, verdict, alarm from panels.monitor_runs
     where campaign in ({names}) and kind = '{kind}' and created_at > now() - interval '3 days' order by campaign, created_at desc
 ) as newest order by 2"""
 _SILENT = """
@@ -122,7 +125,7 @@ def _of_campaigns(names: str) -> tuple[Alert, ...]:
         Alert(
             key="drift",
             title="Customers have drifted",
-            says="The newest monitoring run of a campaign has the verdict drift.",
+            says="The newest monitoring run of a campaign is in alarm: a change that lasts and that chance does not explain.",
             runbook="Open the run's report, see which columns differ; if customers really changed, retrain: the gates decide.",
             above=1.5,
             for_minutes=0,

@@ -6,7 +6,7 @@ source, with its macros (`propensity.panels.sql` says which), and reads views of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,6 +45,39 @@ class Unit(StrEnum):
     TIME = "time"
 
 
+# What a verdict is called, and how it stands: ``good``, ``warn``, ``alert``, or ``idle`` where it says neither.
+VERDICTS: Mapping[str, tuple[str, str]] = {
+    "stable": ("stable", "good"),
+    "warning": ("warning", "warn"),
+    "drift": ("drift", "alert"),
+    "no_data": ("no data", "idle"),
+    # Alarms of monitoring.
+    "quiet": ("quiet", "good"),
+    "watch": ("watch", "warn"),
+    "alarm": ("alarm", "alert"),
+    "context": ("context", "idle"),
+    "too_little_data": ("too little data", "idle"),
+    # Flows.
+    "ok": ("ok", "good"),
+    "late": ("late", "alert"),
+    "failed": ("failed", "alert"),
+    "due": ("due", "idle"),
+    "running": ("running", "idle"),
+    "waiting": ("waiting", "idle"),
+    # Alerts.
+    "open": ("open", "alert"),
+    "acknowledged": ("acknowledged", "warn"),
+    "resolved": ("resolved", "good"),
+    "replaced": ("replaced", "idle"),
+    # Comparisons, estimates, and what waits for a person.
+    "better": ("better", "idle"),
+    "worse": ("worse", "idle"),
+    "not_decided": ("not decided", "idle"),
+    "within": ("within", "good"),
+    "outside": ("outside", "warn"),
+    "fits": ("fits", "good"),
+    "overtaken": ("overtaken", "warn"),
+}
 NUMERIC = frozenset(set(Unit) - {Unit.TEXT, Unit.VERDICT, Unit.TIME})
 
 

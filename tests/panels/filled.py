@@ -1,4 +1,4 @@
-"""A Postgres that the platform itself filled: trained, promoted, scored over HTTP, outcomes posted, monitored, counted."""
+"""A Postgres that the platform itself filled: trained, promoted, scored over HTTP, outcomes posted, monitored, compared, told, counted."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ from propensity.adapters.object_store import FolderStore
 from propensity.adapters.outcomes import PostgresOutcomeStore
 from propensity.adapters.panels import PostgresPanels
 from propensity.adapters.periods import PostgresPeriodStore
+from propensity.adapters.platform import Platform
 from propensity.adapters.prediction_log import PostgresPredictionLog
 from propensity.adapters.promotions import PostgresPromotionLedger
 from propensity.campaign import Campaign, Economics
+from propensity.challenge import Challenge
 from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from propensity.snapshot import read_snapshot, write_snapshot
@@ -43,17 +45,21 @@ from tests.api.conftest import FIRST_PARSE
 from tests.api.contract import watched
 from tests.builders import tiny_campaign, tiny_columns, tiny_snapshot, train_fast
 from tests.gates import gate_services
+from tests.panels.following import follow_on
 
 SECRET = "a secret that is long enough for any session"
 DAYS = 12
+# So that a few hundred outcomes give a figure.
+RULES = Challenge(min_rows=100, approval="human")
 
 
 def campaigns() -> dict[str, Campaign]:
-    """Two that differ in nothing but money and name, and one that nobody ever used."""
+    """Two that differ in nothing but money and name, one whose customers grew old, and one that nobody ever used."""
     dollars = Economics(contact_cost=Decimal("2.50"), conversion_value=Decimal("12.25"), currency="USD")
     declared = (
-        tiny_campaign(),
-        tiny_campaign(name="second", title="Second", economics=dollars),
+        tiny_campaign(challenge=RULES),
+        tiny_campaign(name="second", title="Second", economics=dollars, challenge=RULES),
+        tiny_campaign(name="moved", title="Moved"),
         tiny_campaign(name="unused", title="Unused"),
     )
     return {campaign.name: campaign for campaign in declared}
@@ -70,6 +76,7 @@ class Filled:
     key: str
     replies: dict[str, list[Any]] = field(default_factory=dict)
     labels: dict[str, list[bool]] = field(default_factory=dict)
+    installation: Platform | None = None
 
     def client(self, *, signed: bool = True) -> Any:
         """A client with the operator's key."""
@@ -91,11 +98,14 @@ def filled(urls: DatabaseUrls, folder: Path, *, days: int = DAYS, rows: int = 60
         _score(platform, days, rows)
         _backdate(urls, days)
         _watch(platform, database, store, days)
+        platform.installation = follow_on(urls, folder, platform.campaigns, days)
         yield platform
     finally:
         platform.services.models.stop()
         platform.services.keys.stop()
         database.close()
+        if platform.installation is not None:
+            platform.installation.database.close()
 
 
 def _platform(urls: DatabaseUrls, database: Database, store: FolderStore) -> Filled:
@@ -123,17 +133,23 @@ def _platform(urls: DatabaseUrls, database: Database, store: FolderStore) -> Fil
 
 
 def _train(platform: Filled, database: Database, store: FolderStore) -> None:
-    """A model for each campaign but the unused one, and a second that its gates refused."""
+    """A model for each campaign but the unused one, which its gates then refused, and for two a challenger."""
     ledger, periods = PostgresPromotionLedger(database), PostgresPeriodStore(database)
-    for name in ("tiny", "second"):
+    for name in ("tiny", "second", "moved"):
         campaign = platform.campaigns[name]
         data = tiny_snapshot(3_000)
         table = replace(data.table, campaign=campaign)
         manifest = write_snapshot(store, table, data.label, data.months, {})
-        model = train_fast(read_snapshot(store, campaign, manifest.snapshot_id), campaign, rounds=15).model
+        snapshot = read_snapshot(store, campaign, manifest.snapshot_id)
+        model = train_fast(snapshot, campaign, rounds=15).model
         save_package(store, model)
         ledger.append(_decision(name, 1, "promote", model, ["passed: roc_auc 0.8, at least 0.5 needed"]))
         ledger.append(_decision(name, 2, "refuse", model, ["failed: roc_auc", "it is the same model"]))
+        if name != "moved":
+            challenger = train_fast(snapshot, campaign, rounds=5).model
+            save_package(store, challenger)
+            waits = _decision(name, 3, "refuse", challenger, ["passed: roc_auc 0.7, at least 0.5 needed"])
+            ledger.append(replace(waits, replaces=model.digest, step="pending" if name == "tiny" else "trial"))
         periods.finish("train", name, "2024-06", {"rows": len(table)})
     platform.services.models.refresh()
 
@@ -163,6 +179,10 @@ def _score(platform: Filled, days: int, rows: int) -> None:
         answers = [{"prediction_id": p["prediction_id"], "label": label} for p, label in zip(known, platform.labels[name], strict=True)]
         strange = [{**answers[0]}, {**answers[1], "label": not answers[1]["label"]}, {"customer_id": "nobody", "label": True}]
         assert client.post(f"{url}/outcomes", json=[*answers, *strange]).status_code == 200
+    for day in range(days):
+        columns = tiny_columns(rows, seed=day) | {"age": [70 + at % 30 for at in range(rows)]}
+        sent = [{key: values[at] for key, values in columns.items()} | {"customer": f"moved-{day}-{at}"} for at in range(rows)]
+        assert client.post("/v1/campaigns/moved/predictions", json={"customers": sent, "reasons": 0}).status_code == 200
     assert (
         client.post(
             "/v1/campaigns/unused/predictions", json=[{"customer": "x", **{k: v[0] for k, v in tiny_columns(1).items()}}]
@@ -187,6 +207,8 @@ def _backdate(urls: DatabaseUrls, days: int) -> None:
             from ordered where ordered.request_id = r.request_id""",
             (days - 1,),
         )
+        # A challenger scores what came after the first decision on it.
+        connection.execute("update promotion set created_at = created_at - make_interval(days => %s)", (days,))
 
 
 def _watch(platform: Filled, database: Database, store: FolderStore, days: int) -> None:
@@ -210,8 +232,8 @@ def _watch(platform: Filled, database: Database, store: FolderStore, days: int) 
             now=now,
             rows=partial(log_rows, log),
         )
-    unused = platform.campaigns["unused"]
-    monitor(unused, ledger=ledger, store=store, log=log, monitor_store=monitors, since=since, until=until)
+    for name in ("moved", "unused"):
+        monitor(platform.campaigns[name], ledger=ledger, store=store, log=log, monitor_store=monitors, since=since, until=until)
     telemetry = Telemetry(platform.services.metrics.registry, PostgresPanels(database), every_s=60.0)
     telemetry.write()
     telemetry.keep(0)

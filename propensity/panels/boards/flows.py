@@ -1,9 +1,24 @@
-"""Flows: what finished, and how long ago."""
+"""Flows: which are late or failed, how runs ended, what finished."""
 
 from __future__ import annotations
 
 from propensity.panels.definition import Board, Bounds, Column, Kind, Panel, Unit
 
+# Flows and alerts that belong to no campaign are shown with every choice.
+_CAMPAIGNS = "campaign in ($campaign, 'platform')"
+STATES = Panel(
+    key="states",
+    title="Late and failed flows",
+    says="Scheduled flows at present, whatever the span: late past their time, or failed and not made good since.",
+    kind=Kind.STAT,
+    unit=Unit.COUNT,
+    bounds=Bounds(1, 1),
+    empty="no data: nothing is scheduled",
+    sql=f"""
+select s.state as metric, count(f.flow)::float8 as value
+from (values ('failed'), ('late')) as s (state) left join panels.flow_states as f on f.state = s.state and f.{_CAMPAIGNS}
+where exists (select from panels.flow_states where {_CAMPAIGNS}) group by 1 order by 1""",
+)
 # Monitoring runs daily: one that is late by an hour has a reason, a day without one has none.
 SINCE_MONITORING = Panel(
     key="since-monitoring",
@@ -15,6 +30,40 @@ SINCE_MONITORING = Panel(
     sql="""
 select campaign as metric, extract(epoch from now() - max(created_at))::float8 / 3600 as value
 from panels.monitor_runs where campaign in ($campaign) group by 1 order by 1""",
+)
+HEALTH = Panel(
+    key="health",
+    title="Every scheduled flow",
+    says="How each stands at present, whatever the span: what is wrong first. Due and running are within their time. Seconds are those of "
+    "the last good run; an error is the code of the last failure, its text is in the flow's log.",
+    kind=Kind.TABLE,
+    unit=Unit.TEXT,
+    width=24,
+    empty="no data: nothing is scheduled",
+    columns=(
+        Column("flow"),
+        Column("campaign"),
+        Column("state", Unit.VERDICT),
+        Column("last_due", Unit.TIME),
+        Column("last_good", Unit.TIME),
+        Column("seconds", Unit.NUMBER),
+        Column("last_failed", Unit.TIME),
+        Column("error"),
+    ),
+    sql=f"""
+select flow, campaign, state, last_due, good_at as last_good, seconds, failed_at as last_failed, error
+from panels.flow_states where {_CAMPAIGNS}
+order by array_position(array['failed', 'late', 'due', 'running', 'waiting', 'ok'], state), campaign, flow""",
+)
+RUNS = Panel(
+    key="runs",
+    title="Runs over time",
+    says="Runs of flows by how they ended. Superseded: after an outage another run had done the work already.",
+    kind=Kind.BARS,
+    unit=Unit.COUNT,
+    sql=f"""
+select $__timeGroup(created_at, '$interval') as time, ended as metric, count(*)::float8 as value
+from panels.flow_runs where {_CAMPAIGNS} and flow <> 'checker' and $__timeFilter(created_at) group by 1, 2 order by 1, 2""",
 )
 FINISHED = Panel(
     key="finished",
@@ -33,7 +82,7 @@ from (
 LAST = Panel(
     key="last",
     title="Last of each flow",
-    says="The newest period that each flow finished for each campaign, whatever the span. Runs that failed are in Prefect.",
+    says="The newest period that each flow finished for each campaign, whatever the span.",
     kind=Kind.TABLE,
     unit=Unit.HOURS,
     width=24,
@@ -57,4 +106,9 @@ from (
 ) as done group by 1, 2 order by 1, 2""",
 )
 
-BOARD = Board("flows", "Flows", "What the scheduled work finished, and how long ago.", (SINCE_MONITORING, FINISHED, LAST))
+BOARD = Board(
+    "flows",
+    "Flows",
+    "Whether the scheduled work is done, what it finished, and how long ago.",
+    (STATES, SINCE_MONITORING, HEALTH, RUNS, FINISHED, LAST),
+)

@@ -11,6 +11,8 @@ from propensity.panels.definition import Board, Panel
 SHOWN = (
     ("predictions", "predictions", 12),
     ("value", "expected-profit", 12),
+    ("alerts", "open", 12),
+    ("flows", "states", 12),
     ("drift", "verdicts", 24),
     ("predictions", "over-time", 12),
     ("traffic", "latency", 12),

@@ -15,6 +15,28 @@ REFUSED = Panel(
 select $__timeGroup(since, '$interval') as time, campaign as metric, sum(refused)::float8 / sum(received) as value
 from panels.predictions where campaign in ($campaign) and $__timeFilter(since) group by 1, 2 having sum(received) > 0 order by 1, 2""",
 )
+REFUSED_SHARE = Panel(
+    key="refused-share",
+    title="Refused share",
+    says="Of all rows sent in the span, the share that was refused.",
+    kind=Kind.GAUGE,
+    unit=Unit.SHARE,
+    sql="""
+select campaign as metric, sum(refused)::float8 / sum(received) as value
+from panels.predictions where campaign in ($campaign) and $__timeFilter(since) group by 1 having sum(received) > 0 order by 1""",
+)
+REFUSED_RUNS = Panel(
+    key="refused-interval",
+    title="Refused share of each monitoring run",
+    says="Over the run's whole window, with the interval of a share of so many rows: small lists make it wide.",
+    kind=Kind.LINES,
+    unit=Unit.SHARE,
+    sql="""
+select at as time, campaign || part as metric, v.value
+from panels.monitor_metrics as m cross join lateral (values ('', m.value), (': low', m.low), (': high', m.high)) as v (part, value)
+where campaign in ($campaign) and $__timeFilter(at) and column_name is null and metric = 'refused_share' and v.value is not null
+order by 1, 2""",
+)
 MISSING = Panel(
     key="missing",
     title="Missing values",
@@ -73,5 +95,5 @@ BOARD = Board(
     "quality",
     "Data quality",
     "What was wrong with what was sent: rows, values, outcomes.",
-    (REFUSED, OUTCOMES, MISSING, ROWS),
+    (REFUSED_SHARE, REFUSED_RUNS, REFUSED, OUTCOMES, MISSING, ROWS),
 )

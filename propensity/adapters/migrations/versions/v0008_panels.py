@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from alembic import op
 
+from propensity.adapters.migrations.v0008_views import FLOWS, MODELS
+
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
@@ -163,14 +165,14 @@ union all
 -- A window may end in the future: what is told of it is told of the present.
 create view panels.monitor_runs as
 select run_id, campaign, kind, since, until, model_digest, snapshot_id, rows, reference_rows, verdict, report_key, created_at,
-    least(until, created_at) as at
+    least(until, created_at) as at, alarm
 from monitor_run;
 create view panels.monitor_metrics as
 select m.run_id, r.campaign, r.kind, r.since, r.until, r.created_at, least(r.until, r.created_at) as at, m.position, m.column_name,
-    m.metric, m.method, m.value, m.warn, m.alert, m.verdict
+    m.metric, m.method, m.value, m.warn, m.alert, m.verdict, m.low, m.high, m.rows_used, m.group_name
 from monitor_metric as m join monitor_run as r using (run_id);
 create view panels.promotions as
-select campaign, sequence, action, model_digest, model_version, replaces, reasons, actor, created_at from promotion;
+select campaign, sequence, action, model_digest, model_version, replaces, reasons, actor, created_at, step from promotion;
 create view panels.flow_periods as select flow, campaign, period, finished_at from flow_period;
 create view panels.requests as select process, since, kind, status, requests, seconds, slower_than from service_minute;
 create view panels.processes as
@@ -310,5 +312,5 @@ revoke all on function panels.campaigns_seen() from public;
 
 def upgrade() -> None:
     """Create tables, views, functions and rights. Nothing that was there changes."""
-    for statements in (_TABLES, _LIVE, _VIEWS, _OF_POSTGRES, _COUNTING, _RIGHTS):
+    for statements in (_TABLES, _LIVE, _VIEWS, MODELS, FLOWS, _OF_POSTGRES, _COUNTING, _RIGHTS):
         op.execute(statements)
