@@ -49,7 +49,7 @@ def one_of_texts(*values: str) -> Json:
 
 def open_codes(values: Iterable[str]) -> Json:
     """One of these texts today; a caller must be ready for new ones."""
-    return {"type": "string", "enum": sorted(values), "x-open": True}
+    return {"type": "string", "enum": sorted(map(str, values)), "x-open": True}
 
 
 def nullable(schema: Json) -> Json:
