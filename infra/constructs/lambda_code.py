@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
@@ -48,20 +50,35 @@ def layer(scope: Construct) -> lambda_.LayerVersion:
 
 @cache
 def layer_folder() -> Path:
-    """A folder with the packages of the layer, made anew once a process.
+    """A folder with the packages of the layer; it appears whole, so that any number of processes may synthesise at once.
 
     Raises
     ------
     SettingsInvalid
         A package is not installed here, or is not plain Python.
     """
-    folder = PROJECT / "build" / "lambda-layer"
-    shutil.rmtree(folder, ignore_errors=True)
-    for package in LAYER_PACKAGES:
-        for source, inside in _files(package):
-            target = folder / "python" / inside
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+    files = [file for package in LAYER_PACKAGES for file in _files(package)]
+    # By what is in it: another version of a package is another folder.
+    made_of = hashlib.sha256()
+    for source, inside in files:
+        made_of.update(f"{inside} {hashlib.sha256(source.read_bytes()).hexdigest()}\n".encode())
+    folder = PROJECT / "build" / "lambda-layer" / made_of.hexdigest()[:16]
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    half = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".half-"))
+    for source, inside in files:
+        target = half / "python" / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    half.chmod(0o755)
+    try:
+        half.rename(folder)
+    except OSError:
+        # Another process was faster; what it made is the same.
+        shutil.rmtree(half)
+        if not folder.is_dir():
+            raise
     return folder
 
 

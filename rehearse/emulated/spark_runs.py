@@ -49,7 +49,7 @@ class SparkRuns:
     def _start(self, application: str, asked: dict[str, Any]) -> tuple[dict[str, Any], Container]:
         submit = asked["jobDriver"]["sparkSubmit"]
         archive = dict(_CONF.findall(submit["sparkSubmitParameters"]))["spark.archives"].partition("#")[0]
-        driver = ["python", "-m", "rehearse.emulated.spark_driver", submit["entryPoint"], archive, *submit["entryPointArguments"]]
+        driver = ["python", "-m", "rehearse.spark_driver", submit["entryPoint"], archive, *submit["entryPointArguments"]]
         identifier = secrets.token_hex(8)
         container = self._runtime.run(
             "",

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,17 @@ def test_the_layer_holds_plain_python_and_says_nothing_about_this_machine() -> N
     files = [file for file in lambda_code.layer_folder().rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in (".so", ".pyd", ".pyc")]
     assert not [file for file in files if file.name in ("RECORD", "direct_url.json", "INSTALLER")]
+
+
+def test_processes_that_make_the_layer_at_once_all_find_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lambda_code, "PROJECT", tmp_path)
+    make = lambda_code.layer_folder.__wrapped__
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: make(), range(8)))
+    (folder,) = found
+    wanted = sum(1 for package in lambda_code.LAYER_PACKAGES for _ in lambda_code._files(package))
+    assert sum(path.is_file() for path in folder.rglob("*")) == wanted
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

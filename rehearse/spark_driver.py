@@ -1,4 +1,4 @@
-"""``python -m rehearse.emulated.spark_driver SCRIPT ARCHIVE ARGUMENT ...``: what a driver of EMR Serverless does before Spark begins.
+"""``python -m rehearse.spark_driver SCRIPT ARCHIVE ARGUMENT ...``: what a driver of EMR Serverless does before Spark begins.
 
 With the rights of the job's role it fetches the script and the archive of packages, and runs the former. Of the latter it only looks
 whether it can be opened: the packages are those of this project's own environment.
