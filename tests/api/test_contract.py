@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any, NoReturn
 
@@ -40,10 +40,13 @@ def examples() -> list[Any]:
 
 
 @pytest.fixture
-def world(world: World) -> World:
-    """The service, with a list in each state."""
-    keep_all(world.store)
-    return world
+def world(make_world: Callable[..., World], deposit: Model) -> Iterator[World]:
+    """A service with a live model of ``term-deposit`` and a list in each state."""
+    built = make_world()
+    built.promote(deposit)
+    keep_all(built.store)
+    yield built
+    built.models.stop()
 
 
 @pytest.fixture(scope="module")

@@ -64,6 +64,6 @@ def test_every_link_leads_somewhere(page: object) -> None:
 def test_every_command_that_is_shown_is_one() -> None:
     from local.cli import _parser
 
-    shown = set(re.findall(r"^propensity ([a-z]+)|`propensity ([a-z]+)", README, flags=re.MULTILINE))
+    shown = set(re.findall(r"^propensity ([a-z-]+)|`propensity ([a-z-]+)", README, flags=re.MULTILINE))
     usage = _parser().format_help()
-    assert {a or b for a, b in shown} <= set(re.findall(r"^\s{2,}([a-z]+)\s", usage, flags=re.MULTILINE))
+    assert {a or b for a, b in shown} <= set(re.findall(r"^\s{2,}([a-z-]+)\s", usage, flags=re.MULTILINE))
