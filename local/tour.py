@@ -50,7 +50,7 @@ STOPS = (
     Stop("04-result", "/lists", "Term deposit subscription", "first list"),
     Stop("05-why", "/lists", "Why this score", "best of the first list"),
     Stop("06-campaign", f"/campaigns/{CAMPAIGN}", "Term deposit subscription"),
-    Stop("07-report", f"/campaigns/{CAMPAIGN}/report", "Campaign report"),
+    Stop("07-report", f"/campaigns/{CAMPAIGN}/report", "Term deposit subscription"),
     Stop("08-models", f"/models?campaign={CAMPAIGN}", "Models"),
     Stop("09-monitoring", f"/monitoring?section=drift&campaign={CAMPAIGN}&span=365d", "Drift"),
     Stop("10-administration", "/administration", "Administration"),
