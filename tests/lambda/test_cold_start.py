@@ -28,6 +28,13 @@ SOUND = {
     "UPLOAD_EXPIRY_S": "60",
     "DOWNLOAD_EXPIRY_S": "60",
     "PEOPLE_TOPIC_ARN": "arn:aws:sns:eu-central-1:123456789012:people",
+    "SPARK_FROM_BYTES": "1000",
+    "SPARK_APPLICATION_ID": "00f1",
+    "SPARK_ROLE_ARN": "arn:aws:iam::123456789012:role/spark",
+    "SPARK_CODE": "s3://lake/spark",
+    "SPARK_LOG_GROUP": "/spark",
+    "SPARK_DATABASE_URL": "postgresql://app@db:5432/propensity",
+    "SPARK_PASSWORD_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:app",
     **{
         f"{job}_{name}": value
         for job in ("LIST", "RETRAIN")

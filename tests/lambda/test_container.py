@@ -147,6 +147,9 @@ def test_a_service_that_cannot_start_is_told_to_lambda(runtime: Lambda, monkeypa
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", runtime.address)
     # What it sets for its own process, this one gets back.
     monkeypatch.setenv("PROPENSITY_SCORING_URL", "")
+    # A port of its own: whoever answers at the usual one would be taken for the service.
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("PROPENSITY_API_PORT", str(taken.getsockname()[1]))
     monkeypatch.setattr("signal.signal", lambda *_: None)
     for name in ("PROPENSITY_DATABASE_URL", "PROPENSITY_PASSWORD_SECRET_ARN"):
         monkeypatch.delenv(name, raising=False)

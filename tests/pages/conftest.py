@@ -31,7 +31,7 @@ def platform(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
         made = ingest(declared, generate(declared, ROWS, 3), found.platform.store).manifest
         data = read_snapshot(found.platform.store, declared, made.snapshot_id)
         found.promote(train_fast(data, declared, rounds=40).model, 1)
-        found.promote(train_fast(data, declared, rounds=15).model, 2, action="refuse", step="pending")
+        found.promote(train_fast(data, declared, rounds=15, seed=1).model, 2, action="refuse", step="pending")
         found.services.keys.start()
         found.services.models.start()
         yield found

@@ -71,6 +71,9 @@ def test_an_auditor_changes_nothing_and_the_operator_may_do_everything() -> None
 
     for (method, _), granted in ROUTES.items():
         assert Role.OPERATOR in granted.roles
+        if granted.public:
+            # Signing in and out changes nothing but who is asking.
+            continue
         assert (Role.AUDITOR in granted.roles) == (method == "GET")
 
 

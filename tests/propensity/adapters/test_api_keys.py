@@ -13,7 +13,7 @@ from propensity.access import NewKey, Role, new_key
 from propensity.adapters.api_keys import PostgresApiKeyStore, open_key_store
 from propensity.adapters.database import Database
 from propensity.adapters.migrate import migrate
-from propensity.errors import DatabaseUnavailable, DataError, NotFound
+from propensity.errors import DatabaseUnavailable, DataError, Forbidden, NotFound
 from propensity.ports import ApiKeyStore
 
 
@@ -170,3 +170,34 @@ def test_no_table_yet_is_an_outage() -> None:
     with pytest.raises(DatabaseUnavailable):
         store.known()
     connections.close()
+
+
+def test_an_operator_makes_and_revokes_through_the_service_with_his_own_key(owner: ApiKeyStore, service: PostgresApiKeyStore) -> None:
+    mine, operator = new_key("olga", Role.OPERATOR, by="ana")
+    owner.add(operator)
+    _, wanted = new_key("crm", Role.MARKETING, by="whoever", lifetime_days=1)
+    made_key = service.add_by(mine, wanted)
+    assert (made_key.created_by, made_key.role) == ("olga", Role.MARKETING)
+    assert made_key.expires_at == made_key.created_at + timedelta(days=1)
+    revoked = service.revoke_by(mine, wanted.key_id, reason="lost")
+    assert revoked.reason == "lost"
+    assert not revoked.accepted(service.known().as_of)
+    with pytest.raises(NotFound):
+        service.revoke_by(mine, "00000000", reason="lost")
+
+
+def test_no_other_key_and_no_hash_makes_one(owner: ApiKeyStore, service: PostgresApiKeyStore) -> None:
+    good, operator = new_key("olga", Role.OPERATOR, by="ana")
+    gone, ended = new_key("oleg", Role.OPERATOR, by="ana")
+    low, marketing = new_key("mark", Role.MARKETING, by="ana")
+    for new in (operator, ended, marketing):
+        owner.add(new)
+    owner.revoke(ended.key_id, reason="left", by="ana")
+    before = len(service.known().keys)
+    hashed = f"prop_{operator.key_id}_{operator.secret_sha256.hex()[:43]}"
+    for text in (gone, low, hashed, good[:-1] + ("A" if good[-1] != "A" else "B"), f"prop_{operator.key_id}_{low[14:]}", "", "x"):
+        with pytest.raises(Forbidden):
+            service.add_by(text, new_key("intruder", Role.OPERATOR, by="x")[1])
+        with pytest.raises(Forbidden):
+            service.revoke_by(text, operator.key_id, reason="none")
+    assert len(service.known().keys) == before

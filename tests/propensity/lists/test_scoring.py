@@ -213,12 +213,13 @@ def test_whoever_interrupts_a_list_need_not_wait_for_its_end(model: Model, tmp_p
     def slow(self: Any, piece: Any) -> Any:
         nonlocal scored
         scored += 1
+        if scored == 1:
+            threading.Timer(0.12, os.kill, (os.getpid(), signal.SIGINT)).start()
         time.sleep(0.05)
         return answers(self, piece)
 
     answers = scorer.Scorer._answers
     monkeypatch.setattr(scorer.Scorer, "_answers", slow)
-    threading.Timer(0.12, os.kill, (os.getpid(), signal.SIGINT)).start()
     columns = {name: values * 10 for name, values in columns_of().items()}
     path = as_csv(columns, tmp_path / "list.csv")
     with pytest.raises(KeyboardInterrupt):
