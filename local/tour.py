@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=FOLDER)
     args = parser.parse_args(argv)
     home = home_folder()
-    browser_path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser_path = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     running = Processes(home).running("api")
     if browser_path is None or running is None:
         print("error: " + ("no Chromium is installed" if browser_path is None else "make up first: no service runs"), file=sys.stderr)

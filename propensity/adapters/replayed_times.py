@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Any
 
 import psycopg
 
@@ -81,7 +82,7 @@ class ReplayedTimes:
         """Count the hours of the panels anew: they were counted before the times were changed."""
         self._run(("select recount_panel_hours()", ()), ("select count_panel_hours(interval '800 days')", ()))
 
-    def _run(self, *statements: tuple[str, tuple[object, ...]]) -> tuple[object, ...]:
+    def _run(self, *statements: tuple[str, tuple[object, ...]]) -> tuple[Any, ...]:
         """Run statements in one transaction; the first row of the last one, where it has any."""
         try:
             with psycopg.connect(self._url, connect_timeout=5) as connection:
