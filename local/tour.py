@@ -1,7 +1,6 @@
 """``python -m local.tour``: the pictures of docs/tour.md, taken in a real browser from the platform that ``make up`` filled.
 
-Light, 1,200 pixels wide, as few colours as a page needs. The pages are only looked at: nothing is sent but the key that signs in, and the
-one form that asks for a customer's score, which is logged as every other one is.
+Light, 1,200 pixels wide, as few colours as a page needs. The pages are only looked at: nothing is sent but the key that signs in.
 """
 
 from __future__ import annotations
