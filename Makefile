@@ -73,8 +73,8 @@ format: $(READY) ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-up: $(READY) ## start the local platform and keep it running
-	@$(BIN)/python -m local.up
+up: $(READY) ## start the local platform and keep it running; a new one is filled with a replayed year: make up YEAR=no leaves it empty
+	@$(BIN)/python -m local.up $(if $(YEAR),--year "$(YEAR)")
 
 down: $(READY) ## stop what `make up` started
 	@$(BIN)/python -m local.down

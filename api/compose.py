@@ -67,4 +67,5 @@ def compose(settings: Settings, first_parse: FirstParse) -> Services:
         sessions=Sessions(settings.session_secret.get_secret_value()),
         # In S3 an event starts the job, and its own addresses take the upload: there lists come by the API's gateway.
         lists=ListDesk(store, LocalSigner(settings.session_secret.get_secret_value(), time.time)),
+        notice=settings.notice,
     )

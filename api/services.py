@@ -151,6 +151,8 @@ class Services:
         Who is signed in to the pages.
     lists : ListDesk or None
         Where lists of any size lie; None where this process takes none.
+    notice : str
+        A line on every page; empty for none.
     """
 
     campaigns: Mapping[str, Campaign]
@@ -173,6 +175,7 @@ class Services:
     telemetry: Telemetry | None = None
     sessions: Sessions = field(default_factory=Sessions)
     lists: ListDesk | None = None
+    notice: str = ""
 
     def __post_init__(self) -> None:
         self.metrics.watch_models(self.campaigns, self.models, self.clock)

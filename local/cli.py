@@ -16,6 +16,7 @@ from typing import Any
 
 from local import alert_commands, contact, keys, promotions, trial
 from local.environment import adopt, compose, environ, home_folder, start_databases
+from local.fill import fill_running
 from local.list_progress import list_progress, show_list
 from local.processes import Processes
 from local.sentences import of_ingest, of_monitoring, of_outcomes, of_promotion, of_retraining, of_training
@@ -116,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (ingest, retrain, train, promote, monitor, outcomes):
         sub.add_argument("--json", action="store_true", help="print everything that was found, as JSON")
     promotions.add_commands(command)
+    command("fill-year", _fill_year, "fill a platform that was never used with a replayed year, as make up does", takes_campaign=False)
     command("campaigns", _campaigns, "list the campaigns of this installation", takes_campaign=False)
     alert_commands.add_commands(commands)
     contact.add_commands(commands)
@@ -205,6 +207,10 @@ def _time(text: str | None) -> datetime | None:
     except ValueError as exc:
         raise Malformed("--since and --until take RFC 3339 times, as in 2026-01-31T22:00:00+00:00") from exc
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _fill_year(_: argparse.Namespace) -> int:
+    return fill_running(home_folder())
 
 
 def _campaigns(_: argparse.Namespace) -> int:

@@ -24,6 +24,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 CAMPAIGNS_DIR = "PROPENSITY_CAMPAIGNS_DIR"
 _FOREIGN = ("PROPENSITY_", "PREFECT_", "MLFLOW_", "_MLFLOW_")
 
+# What is kept of the replayed year (local/fill.py).
+YEAR_FILE = "year.json"
 FLOWS_ALONE = {
     "prefect_database_url",
     "prefect_database_password",
@@ -105,6 +107,8 @@ def compose(home: Path, urls: DatabaseUrls, environ: Mapping[str, str] = os.envi
         "mlflow_artifacts": given.get("mlflow_artifacts", (home / "mlflow").as_uri()),
         "holdout_keys": SecretStr(given.get("holdout_keys") or holdout_keys(home)),
     }
+    if "notice" not in given:
+        made["notice"] = read_state(home / YEAR_FILE).get("notice", "")
     if api_port is not None:
         made["api_port"] = api_port
     if "data_dir" in given:

@@ -95,7 +95,8 @@ def lists(settings: Settings) -> Program:
         name="lists",
         title="Lists",
         command=(sys.executable, "-m", "flows.list_job", "--watch"),
-        environ=child_environ(settings, mlflow=False),
+        # A flow as any other: without the address of MLflow its stores are not put together, and it would end at once.
+        environ=child_environ(settings),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from local.client import Api
 from local.environment import compose, home_folder, start_databases
+from local.fill import fill_home, prepare_year, wanted
 from local.keys import machine_key, machine_keys
 from local.ports import HOST
 from local.postgres import EmbeddedPostgres
@@ -26,8 +28,10 @@ from propensity.errors import PropensityError
 LOCK_WAIT_S = 300.0
 
 
-def up(home: Path, say: Callable[[str], None] = print) -> tuple[EmbeddedPostgres | None, list[Running]]:
+def up(home: Path, say: Callable[[str], None] = print, *, year: bool = False) -> tuple[EmbeddedPostgres | None, list[Running]]:
     """Start whatever does not run yet, wait until all of it is ready, and return it.
+
+    With ``year`` a platform that was never used is filled with a replayed year, before its schedules start.
 
     Whoever interrupts this, and whatever fails, leaves only what ran before.
 
@@ -60,9 +64,16 @@ def up(home: Path, say: Callable[[str], None] = print) -> tuple[EmbeddedPostgres
         mlflow = start(mlflow_server(settings, urls, mlflow_port))
         _migrate(urls.owner_url)
         machine_keys(home, urls.owner_url)
+        source = prepare_year(home, urls, settings, say) if year else None
+        if source is not None:
+            # The service's pages say what they show.
+            settings = compose(home, urls, api_port=api_port)
         api = start(scoring_service(settings))
         start(lists(settings))
         processes.wait_ready([prefect])
+        if source is not None:
+            processes.wait_ready([api])
+            fill_home(settings, source, prefect.page, say)
         # Once the schedules are known: nothing is late that was due before.
         processes.wait_ready([start(schedules(settings, prefect.page)), mlflow, api])
         processes.wait_ready([start(health(settings, prefect.page))])
@@ -89,13 +100,16 @@ def table(home: Path, server: EmbeddedPostgres | None, running: list[Running]) -
     return shown
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Start, print, return the exit code."""
+    parser = argparse.ArgumentParser(prog="make up", description=__doc__.splitlines()[0])
+    parser.add_argument("--year", default=os.environ.get("YEAR") or "yes", help="no: a platform that is new stays empty")
+    args = parser.parse_args(argv)
     # A polite kill cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     home = home_folder()
     try:
-        server, running = up(home)
+        server, running = up(home, year=wanted(args.year))
     except PropensityError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return exc.exit_code

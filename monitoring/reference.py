@@ -15,6 +15,7 @@ from propensity.groups import Grouping, groupings
 from propensity.model import Manifest, Model
 from propensity.months import MonthArray
 from propensity.ports import ObjectStore
+from propensity.relearning import FAMILIES
 from propensity.schema import Table
 from propensity.snapshot import SnapshotData, read_snapshot
 
@@ -44,6 +45,9 @@ def groupings_of(campaign: Campaign, table: Table) -> list[Grouping]:
 def reference_rows(data: SnapshotData, manifest: Manifest) -> tuple[Table, MonthArray | None]:
     """The rows that a model was trained on with their months; where its data has no calendar, all rows of its snapshot.
 
+    Of a model that went on learning from the log (`propensity.relearning`): those of the snapshot that it began with. What came since is
+    what its windows are made of.
+
     Raises ModelDamaged where the snapshot does not hold them.
     """
     if manifest.trained_months is None or data.months is None:
@@ -51,7 +55,8 @@ def reference_rows(data: SnapshotData, manifest: Manifest) -> tuple[Table, Month
     first, last = (np.datetime64(month, "M") for month in manifest.trained_months)
     held = (data.months >= first) & (data.months <= last)
     table = data.table.take(held)
-    if len(table) != manifest.trained_rows:
+    followed = manifest.families == FAMILIES and 0 < len(table) <= manifest.trained_rows
+    if len(table) != manifest.trained_rows and not followed:
         raise ModelDamaged(
             f"the model was trained on {manifest.trained_rows} rows of {first} to {last}; its snapshot {manifest.snapshot_id} "
             f"holds {len(table)} of these months"

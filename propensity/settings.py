@@ -65,6 +65,8 @@ class Settings(BaseSettings):
         ``PGPASSWORD`` is that of the platform's own database.
     prefect_events_days, prefect_logs_days : int
         How long Prefect's events and logs are kept.
+    notice : str
+        A line on every page, as in ``test environment``; empty for none.
     holdout_keys : SecretStr
         Secrets of control groups by name, a JSON object: ``{"spring-2026": "..."}``. The same on every machine, and never changed under
         its name: the control group would be another.
@@ -105,6 +107,7 @@ class Settings(BaseSettings):
     prefect_database_password: SecretStr | None = None
     prefect_events_days: int = Field(default=7, ge=1, le=3_650)
     prefect_logs_days: int = Field(default=30, ge=1, le=3_650)
+    notice: str = Field(default="", max_length=200)
     holdout_keys: SecretStr = SecretStr("")
 
     @property

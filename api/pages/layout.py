@@ -49,6 +49,7 @@ def page(services: Services, template: str, *, status: int = 200, scripts: tuple
         links=[(path, text) for path, text in LINKS if _may(caller, path)],
         form_token=services.sessions.form_token(cookies),
         scripts=scripts,
+        notice=services.notice,
         **values,
     )
     keep_form_cookies(reply, cookies)

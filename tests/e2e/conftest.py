@@ -89,6 +89,7 @@ def machine() -> Iterator[Machine]:
             "PROPENSITY_HOME": str(root / "home"),
             "PROPENSITY_CAMPAIGNS_DIR": str(campaigns),
             "PROPENSITY_SOURCE": "synthetic",
+            "YEAR": "no",
             **{f"PROPENSITY_{name}_PORT": str(any_free()) for name in ("API", "PREFECT", "MLFLOW")},
         }
         started = Machine(root / "home", environ)

@@ -26,7 +26,7 @@ PROGRAMS = {"api", "health", "lists", "mlflow", "prefect", "schedules"}
 
 def command(module: str, home: Path) -> tuple[list[str], dict[str, str]]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PROPENSITY_")}
-    return [sys.executable, "-m", module], {**kept, "PROPENSITY_HOME": str(home), "PYTHONPATH": str(PROJECT)}
+    return [sys.executable, "-m", module], {**kept, "PROPENSITY_HOME": str(home), "YEAR": "no", "PYTHONPATH": str(PROJECT)}
 
 
 def run(module: str, home: Path) -> str:

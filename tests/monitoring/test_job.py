@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from monitoring.job import monitor, performance
+from monitoring.reference import reference_rows
 from monitoring.window import Sample, log_rows, row_keys
-from propensity.errors import DataError, NoLiveModel, ObjectStoreUnavailable
+from propensity.errors import DataError, ModelDamaged, NoLiveModel, ObjectStoreUnavailable
 from propensity.model import Model, save_package
 from propensity.ports import LoggedRequest, MonitorRun, Outcome, Promotion
 from propensity.prediction_id import prediction_id
+from propensity.relearning import FAMILIES
 from propensity.schema import Table
 from propensity.scoring import raw_features
 from propensity.snapshot import read_snapshot, write_snapshot
@@ -359,3 +361,14 @@ def test_a_sample_is_the_same_in_any_order_and_uniform() -> None:
     assert len(np.unique(keys)) == 20_000
     # The mean of a thousand uniform numbers: five standard errors.
     assert taken[0][:, 2].mean() == pytest.approx(0.5, abs=5 * 0.289 / np.sqrt(1_000))
+
+
+def test_a_model_that_learned_on_from_the_log_is_compared_with_the_rows_of_its_snapshot(at: Platform, model: Model) -> None:
+    data = read_snapshot(at.store, CAMPAIGN, model.manifest.snapshot_id)
+    held = len(reference_rows(data, model.manifest)[0])
+    followed = replace(model.manifest, families=FAMILIES, trained_rows=held + 140)
+    assert len(reference_rows(data, followed)[0]) == held
+    with pytest.raises(ModelDamaged, match="holds"):
+        reference_rows(data, replace(followed, trained_rows=held - 1))
+    with pytest.raises(ModelDamaged, match="holds"):
+        reference_rows(data, replace(model.manifest, trained_rows=held + 140))
