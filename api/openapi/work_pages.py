@@ -24,7 +24,7 @@ def work_paths(names: list[str]) -> Json:
     return {
         "/lists": {"get": _page("/lists", "listsPage", "Lists", "Those that the caller may see.")},
         "/lists/new": {
-            "get": _page("/lists/new", "newListPage", "Drop a list", "The form.", parameters=[_chosen()]),
+            "get": _page("/lists/new", "newListPage", "The form to drop a list", "Says what a file must have.", parameters=[_chosen()]),
             "post": _form("/lists/new", "dropList", "Drop a list", "Keeps and reads the file; nothing is scored.", _dropped(), _MULTIPART),
         },
         **_list_paths(),

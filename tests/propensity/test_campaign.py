@@ -24,7 +24,9 @@ from propensity.campaign import (
     Source,
 )
 from propensity.challenge import Challenge, RollbackBound
+from propensity.contact_policy import ContactPolicy
 from propensity.errors import CampaignError
+from propensity.holdout import Holdout
 from propensity.recipe import Choice, Constant, Draw, Lift, Recipe, Slope, Uniform
 from propensity.retraining import Retraining, Span
 from propensity.watch import Watch
@@ -168,6 +170,10 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"name": "tiny-2"},
     {"title": "Other"},
     {"question": "Other?"},
+    {"contact_policy": ContactPolicy(cooling_off_days=30)},
+    {"contact_policy": ContactPolicy(cooling_off_days=31)},
+    {"holdout": Holdout(share=0.1, key="spring-2026")},
+    {"holdout": Holdout(share=0.2, key="spring-2026")},
     {"label": Label("accepted", "yes", "no", window_days=31)},
     {"label": Label("accepted", "yes", "no", absent_means="negative")},
     {"label": Label("accepted", "yes", "no", contradictions="last")},
