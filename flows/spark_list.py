@@ -87,7 +87,10 @@ def score_share(share: Share, work: Work) -> Done:
         spool = SharedSpool(at.store, work.prefix)
         watch = _Count()
         # One thread: Spark gives every processor a share of its own.
-        scorer = Scorer(share.within(at.store), model, model.campaign.policy, spool, log_to, work.top_reasons, watch, workers=1)
+        # What a long-lived executor knows may be of yesterday.
+        at.gate.newest()
+        source = share.within(at.store)
+        scorer = Scorer(source, model, model.campaign.policy, spool, log_to, work.top_reasons, watch, workers=1, gate=at.gate)
         scorer.score_chunks()
     except PropensityError as exc:
         return Done(0, 0, f"{exc.code}: {exc}", isinstance(exc, StoreError))

@@ -37,7 +37,8 @@ from propensity.model import Model, save_package
 from propensity.ports import Promotion
 from propensity.synthetic import generate
 from tests.api.models import make_model
-from tests.fakes import NOW, FakeDatabase, FakeObjectStore, FakePredictionLog, FakePromotionLedger
+from tests.fake_gate import FakeSuppressionStore, GatedLog, fake_gate
+from tests.fakes import NOW, FakeDatabase, FakeObjectStore, FakePromotionLedger
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAME = "term-deposit"
@@ -54,7 +55,9 @@ class At:
     def __init__(self, home: Path, model: Model) -> None:
         self.settings = type("Settings", (), {"home": home})
         database = FakeDatabase()
-        self.store, self.log, self.ledger = FakeObjectStore(), FakePredictionLog(database), FakePromotionLedger(database)
+        self.store, self.ledger = FakeObjectStore(), FakePromotionLedger(database)
+        self.log = GatedLog(database, FakeSuppressionStore(database))
+        self.gate = fake_gate(self.log)
         save_package(self.store, model)
         self.ledger.append(Promotion(NAME, 1, "promote", model.digest, "v", None, [], {}, "tester"))
 
@@ -163,6 +166,22 @@ def test_many_machines_make_what_one_makes(at: At, model: Model, tmp_path: Path,
     assert results(at.store, list_id) == results(alone.store, list_id)
     assert at.requests() == alone.requests()
     assert len(at.log.entries) == sum(done.chunks for done in seen)
+
+
+def test_whoever_is_suppressed_is_in_no_result_of_many_machines(at: At, model: Model, tmp_path: Path) -> None:
+    alone = At(tmp_path / "alone", model)
+    list_id = upload(alone.store, as_parquet(), "parquet", "gated")
+    upload(at.store, as_parquet(), "parquet", "gated")
+    score(alone, list_id, None)
+    named = [entry.customer_ids[0] for entry in alone.log.entries]
+    at.log.suppressions.add(named, campaign=None, action="add", reason="objection", note=None, actor="tester")
+    end = score(at, list_id, executors)
+    assert end.counts is not None
+    assert end.counts["excluded_rows"] == len(named)
+    sheet = at.store.get(list_id.key("call-sheet.csv")).decode("utf-8-sig")
+    assert not [name for name in named if f"\n{name}," in sheet]
+    # The executors knew it before they decided.
+    assert not any(entry.contact[0] for entry in at.log.entries)
 
 
 def test_a_job_that_is_killed_goes_on_with_the_same_parts(at: At) -> None:
@@ -280,7 +299,9 @@ def test_real_spark_makes_what_one_machine_makes(tmp_path: Path, database: Datab
         assert "executors" not in said[1]
         end = read_json(FolderStore(tmp_path / "spark"), list_id.key("finished.json"), Finished)
         at = type("At", (), {"settings": type("S", (), {"home": tmp_path}), "store": FolderStore(tmp_path / "alone")})
-        at.log, at.ledger = FakePredictionLog(FakeDatabase()), ledger  # type: ignore[attr-defined]
+        database = FakeDatabase()
+        at.log, at.ledger = GatedLog(database, FakeSuppressionStore(database)), ledger  # type: ignore[attr-defined]
+        at.gate = fake_gate(at.log)  # type: ignore[attr-defined]
         expected = score_uploaded(at, list_id, now=lambda: datetime.now(UTC))  # type: ignore[arg-type]
         assert end is not None
         assert replace(end, finished_at=NOW) == replace(expected, finished_at=NOW)
