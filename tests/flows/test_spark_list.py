@@ -299,8 +299,8 @@ def test_real_spark_makes_what_one_machine_makes(tmp_path: Path, database: Datab
         assert "executors" not in said[1]
         end = read_json(FolderStore(tmp_path / "spark"), list_id.key("finished.json"), Finished)
         at = type("At", (), {"settings": type("S", (), {"home": tmp_path}), "store": FolderStore(tmp_path / "alone")})
-        database = FakeDatabase()
-        at.log, at.ledger = GatedLog(database, FakeSuppressionStore(database)), ledger  # type: ignore[attr-defined]
+        fakes = FakeDatabase()
+        at.log, at.ledger = GatedLog(fakes, FakeSuppressionStore(fakes)), ledger  # type: ignore[attr-defined]
         at.gate = fake_gate(at.log)  # type: ignore[attr-defined]
         expected = score_uploaded(at, list_id, now=lambda: datetime.now(UTC))  # type: ignore[arg-type]
         assert end is not None
