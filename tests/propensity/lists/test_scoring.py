@@ -222,8 +222,13 @@ def test_whoever_interrupts_a_list_need_not_wait_for_its_end(model: Model, tmp_p
     monkeypatch.setattr(scorer.Scorer, "_answers", slow)
     columns = {name: values * 10 for name, values in columns_of().items()}
     path = as_csv(columns, tmp_path / "list.csv")
-    with pytest.raises(KeyboardInterrupt):
-        run(model, POLICIES[0], path, tmp_path, None)
+    # Processes that run tests side by side ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(model, POLICIES[0], path, tmp_path, None)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert 0 < scored < 30
     assert not (tmp_path / "out.csv").exists()
 
