@@ -78,7 +78,7 @@ class Training:
     model : Model
         Trained on ``split.train`` alone: its figures are those of rows that it never saw.
     metrics : figures on ``split.test``
-    random_metrics : figures of the winner's like on the random split, mean over ``SEEDS``; made for the record and thrown away
+    random_metrics : figures of the candidate that wins on the random split, mean over ``SEEDS``; made for the record and thrown away
     table : dict
         All candidates and the baselines on both splits, as JSON (`propensity.candidate_figures`).
     test_scores : float64, shape (rows of split.test,)
@@ -120,7 +120,7 @@ def train(
         raise CampaignError(problem)
     refuse_excluded(campaign, data.table.columns)
     _enough(data.label, 10 * FOLDS, "the data")
-    random = _random_record(campaign, data, zoo, progress)
+    random, won_at_random = _random_record(campaign, data, zoo, progress)
     check_leak(campaign, max(found["roc_auc"] for found in random.values()))
     split = choose_split(campaign, data.label, data.months, seed)
     _enough(data.label[split.train], 2 * FOLDS, f"the part to learn from ({split.description})")
@@ -133,7 +133,7 @@ def train(
     metrics = evaluate(scores, labels, campaign.economics)
     recorded = {k: v for k, v in metrics.items() if np.isfinite(v)}
     model = replace(model, manifest=replace(model.manifest, metrics=recorded))
-    return Training(model, split, metrics, random[won.candidate], scores, labels, run.table(won, random))
+    return Training(model, split, metrics, random[won_at_random], scores, labels, run.table(won, random))
 
 
 class _Run:
@@ -258,17 +258,26 @@ def _enough(positive: Labels, needed: int, where: str) -> None:
         raise DataError(f"the rarer label occurs in {rarest} rows of {where}; training needs at least {needed}")
 
 
-def _random_record(campaign: Campaign, data: SnapshotData, zoo: Zoo, progress: Progress) -> dict[str, candidate_figures.Figures]:
-    """Mean figures per candidate over the seeds, with the settings of this module: a search would have seen some of the test rows."""
+def _random_record(
+    campaign: Campaign, data: SnapshotData, zoo: Zoo, progress: Progress
+) -> tuple[dict[str, candidate_figures.Figures], str]:
+    """Mean figures per candidate over the seeds, with the settings of this module: a search would have seen some of the test rows.
+
+    And which candidate would win there: the servable one with the smallest cross-validated log loss on the splits' own training rows.
+    """
     runs: dict[str, list[candidate_figures.Figures]] = {candidate: [] for candidate in zoo.candidates}
+    today: dict[str, float] = {}
     for number, seed in enumerate(SEEDS, start=1):
         progress(f"random split for the record, {number} of {len(SEEDS)}")
         split = random_split(data.label, campaign.test_share, seed)
         contest = Contest(data.table.take(split.train), data.label[split.train], _plan(), seed)
         held, labels = data.table.take(split.test), data.label[split.test]
         for candidate in zoo.candidates:
-            runs[candidate].append(candidate_figures.figures(contest.fitted(candidate).scores(held), labels, campaign.economics))
-    return {candidate: _mean(found) for candidate, found in runs.items()}
+            fitted = contest.fitted(candidate)
+            runs[candidate].append(candidate_figures.figures(fitted.scores(held), labels, campaign.economics))
+            if fitted.booster_json is not None:
+                today[candidate] = today.get(candidate, 0.0) + fitted.held_out_log_loss
+    return {candidate: _mean(found) for candidate, found in runs.items()}, min(today, key=lambda name: today[name])
 
 
 def _mean(runs: Sequence[candidate_figures.Figures]) -> candidate_figures.Figures:
