@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -92,7 +93,9 @@ def by_asyncpg(host: str, port: int) -> None:
     async def connect() -> None:
         await asyncpg.connect(host=host, port=port, user="app", database="propensity", ssl="verify-full", timeout=5)
 
-    asyncio.run(connect())
+    # A loop of its own, whatever another test left running in this thread.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, connect()).result()
 
 
 @pytest.mark.parametrize("connect", [by_psycopg, by_asyncpg])
