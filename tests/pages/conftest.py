@@ -46,9 +46,10 @@ def address(platform: Stand) -> Iterator[str]:
         yield server.address
 
 
-@pytest.fixture(scope="package")
+# Not longer: its driver keeps an event loop running in this thread, which other modules' tests must not meet.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests here; a machine that does other things as well is waited for."""
+    """One browser for the tests of a module; a machine that does other things as well is waited for."""
     expect.set_options(timeout=20_000)
     with chromium() as found:
         yield found
